@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The macros and the index type every other header uses. Nothing else in the library looks at the compiler.
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define SQS_HD __host__ __device__
+#define SQS_DEVICE __device__
+#else
+/// Marks a function that also runs in CUDA kernels; empty for a host compiler.
+#define SQS_HD
+/// Marks a function that runs only in CUDA kernels; empty for a host compiler.
+#define SQS_DEVICE
+#endif
+
+#if defined(NDEBUG)
+#define SQS_ASSERT(condition) ((void)0)
+#else
+/// A check of the library's own logic inside inner loops; debug builds only. Misuse by callers is checked by `expects`.
+#define SQS_ASSERT(condition) ((condition) ? (void)0 : __builtin_trap())
+#endif
+
+namespace sqs {
+
+/// Every extent, stride and count. Signed, 64 bits: differences are safe, large scenes fit.
+using idx = std::int64_t;
+
+} // namespace sqs

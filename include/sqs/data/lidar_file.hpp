@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// LiDAR sweeps as nuScenes stores them.
+
+#include <sqs/core/file.hpp>
+#include <sqs/sensor/sample.hpp>
+
+namespace sqs {
+
+/// Decodes a `.pcd.bin` file held in memory: five float32 per point, x, y, z (metres, sensor frame), intensity, ring.
+///
+/// Errors      file_error naming `name`: no points, a size that is no multiple of 20 bytes, a value that is not finite,
+///             a ring outside 0 .. 65535 (the sign of a file with another number of columns).
+inline lidar_sweep decode_lidar(std::span<const std::byte> file, const std::string& name) {
+  constexpr std::size_t columns = 5;
+  if (file.empty()) {
+    raise<file_error>("sqs::decode_lidar: ", name, " holds no points; fetch it again or leave out its sample");
+  }
+  if (file.size() % (columns * sizeof(float)) != 0) {
+    raise<file_error>("sqs::decode_lidar: ", name, " has ", file.size(),
+                      " bytes, no multiple of the 20 bytes of a point (x, y, z, intensity, ring as float32); it is cut "
+                      "short or has other columns");
+  }
+  byte_reader reader(file, name);
+  const auto values = reader.read_vector<float>(file.size() / sizeof(float), "points");
+  const std::size_t n = values.size() / columns;
+  lidar_sweep sweep;
+  sweep.points.reserve(n);
+  sweep.intensity.reserve(n);
+  sweep.ring.reserve(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const float* v = values.data() + i * columns;
+    const bool finite = std::isfinite(v[0]) && std::isfinite(v[1]) && std::isfinite(v[2]) && std::isfinite(v[3]);
+    if (!finite || !(v[4] >= 0 && v[4] <= 65535)) {
+      raise<file_error>("sqs::decode_lidar: ", name, " at byte ", i * columns * sizeof(float), ": point ", i, " is (", v[0],
+                        ", ", v[1], ", ", v[2], "), intensity ", v[3], ", ring ", v[4],
+                        "; it must be finite with a ring of 0 .. 65535: the file is damaged or has other columns");
+    }
+    sweep.points.push_back({v[0], v[1], v[2]});
+    sweep.intensity.push_back(v[3]);
+    sweep.ring.push_back(static_cast<int>(v[4]));
+  }
+  return sweep;
+}
+/// `decode_lidar` of a file.
+inline lidar_sweep read_lidar(const std::filesystem::path& path, const limits& most = {}) {
+  return decode_lidar(read_file(path, most), path.string());
+}
+
+} // namespace sqs

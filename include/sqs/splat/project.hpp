@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// First stage of the rasterizer: every Gaussian seen by every camera as a 2D Gaussian (EWA splatting), and the way
+/// back. A pair of stages can be used without the others: the records are plain data.
+
+#include <sqs/exec/parallel.hpp>
+#include <sqs/splat/config.hpp>
+#include <sqs/splat/scene.hpp>
+
+namespace sqs::splat {
+
+/// One Gaussian in one image. Pixels; pixel centres lie at integer + 0.5.
+template <class T> struct projected_gaussian {
+  T x{}, y{};          ///< centre
+  T depth{};           ///< camera-frame z of the centre, m
+  T a{}, b{}, c{};     ///< inverse 2D covariance [[a, b], [b, c]], 1/px^2
+  T opacity{};
+  T radius_x{}, radius_y{}; ///< half extents of the region where alpha can reach alpha_cut
+  std::int32_t tile_x0{}, tile_y0{}, tile_x1{}, tile_y1{}; ///< half-open range of tiles; empty when culled
+
+  SQS_HD constexpr bool visible() const { return tile_x0 < tile_x1; }
+  SQS_HD constexpr idx tile_count() const { return idx{tile_x1 - tile_x0} * (tile_y1 - tile_y0); }
+};
+
+/// What happened to the Gaussians of a call.
+struct raster_counts {
+  idx rejected = 0;      ///< Gaussians with NaN or Inf in any parameter: drawn nowhere, gradient zero
+  idx degenerate = 0;    ///< (view, Gaussian) pairs whose finite parameters overflowed the scalar type: not drawn
+  idx visible = 0;       ///< (view, Gaussian) pairs drawn
+  idx intersections = 0; ///< (tile, Gaussian) pairs; set by `bin`
+};
+
+/// Output of `project`.
+template <class T> struct projection {
+  tensor<projected_gaussian<T>, 2> records; ///< [V,G]
+  raster_counts counts;
+};
+
+/// A camera with what projecting derives from it once.
+template <class T> struct view_constants {
+  mat3<T> rotation;
+  vec3<T> translation;
+  T fx, fy, cx, cy;
+  T low_x, high_x, low_y, high_y; ///< limits of x/z and y/z for the Jacobian
+  int width, height;
+};
+
+/// Limits of x/z: the sides of the image, wherever the principal point lies and whatever the sign of fx, and a margin.
+template <raster_config Config, class T> view_constants<T> make_view_constants(const posed_camera<T>& p) {
+  using k = raster_constants<Config, T>;
+  const auto& c = p.camera;
+  const T left = -c.cx / c.fx, right = (T(c.width) - c.cx) / c.fx;
+  const T top = -c.cy / c.fy, bottom = (T(c.height) - c.cy) / c.fy;
+  const T margin_x = k::clamp_margin * T(0.5) * std::abs(right - left);
+  const T margin_y = k::clamp_margin * T(0.5) * std::abs(bottom - top);
+  return {p.T_cam_ref.rotation, p.T_cam_ref.translation, c.fx, c.fy, c.cx, c.cy,
+          std::min(left, right) - margin_x, std::max(left, right) + margin_x,
+          std::min(top, bottom) - margin_y, std::max(top, bottom) + margin_y, c.width, c.height};
+}
+
+namespace detail {
+
+template <class T> SQS_HD vec3<T> row3(const tensor<T, 2>& x, idx i) {
+  const T* p = x.data() + 3 * i;
+  return {p[0], p[1], p[2]};
+}
+template <class T> SQS_HD quaternion<T> row4(const tensor<T, 2>& x, idx i) {
+  const T* p = x.data() + 4 * i;
+  return {p[0], p[1], p[2], p[3]};
+}
+
+/// The 2x3 Jacobian of the projection: [[fx/z, 0, -fx tx/z^2], [0, fy/z, -fy ty/z^2]] with tx/z, ty/z clamped, because
+/// the linearisation explodes for centres far outside the image.
+template <class T> struct jacobian {
+  T xx, xz, yy, yz;  ///< the entries that are not zero
+  T tx, ty;          ///< the clamped camera coordinates
+  bool free_x, free_y; ///< false where the clamp acts: tx then depends on z alone
+};
+template <class T> SQS_HD jacobian<T> make_jacobian(const view_constants<T>& v, vec3<T> p) {
+  const T inverse = T(1) / p.z, ux = p.x * inverse, uy = p.y * inverse;
+  const T kx = ux < v.low_x ? v.low_x : (ux > v.high_x ? v.high_x : ux);
+  const T ky = uy < v.low_y ? v.low_y : (uy > v.high_y ? v.high_y : uy);
+  return {v.fx * inverse, -v.fx * kx * inverse, v.fy * inverse, -v.fy * ky * inverse,
+          kx * p.z,       ky * p.z,             kx == ux,       ky == uy};
+}
+
+/// The two rows of a 2x3 matrix.
+template <class T> struct rows2 {
+  vec3<T> x, y;
+};
+/// J m: J has four entries that are not zero.
+template <class T> SQS_HD rows2<T> times(const jacobian<T>& j, const mat3<T>& m) {
+  const vec3<T> m0{m(0, 0), m(0, 1), m(0, 2)}, m1{m(1, 0), m(1, 1), m(1, 2)}, m2{m(2, 0), m(2, 1), m(2, 2)};
+  return {j.xx * m0 + j.xz * m2, j.yy * m1 + j.yz * m2};
+}
+
+/// First tile whose pixels reach `low`, and one past the last that reaches `high`, along one axis.
+template <int Tile, class T>
+SQS_HD void tile_range(T low, T high, int pixels, std::int32_t& first, std::int32_t& last) {
+  // Pixel j has its centre at j + 0.5. Clamped before the cast: radii may exceed any integer.
+  using std::ceil;
+  using std::floor;
+  const T limit = T(pixels);
+  const T from = ceil(low - T(0.5)), to = floor(high - T(0.5)) + T(1);
+  const int j0 = static_cast<int>(from < T(0) ? T(0) : (from > limit ? limit : from));
+  const int j1 = static_cast<int>(to < T(0) ? T(0) : (to > limit ? limit : to));
+  first = j0 / Tile;
+  last = j0 < j1 ? (j1 - 1) / Tile + 1 : first;
+}
+
+/// Projects one Gaussian into one view. Returns false if the numbers overflowed.
+template <raster_config Config, class T>
+bool project_one(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor, T opacity, projected_gaussian<T>& out) {
+  using k = raster_constants<Config, T>;
+  out = {};
+  const vec3<T> p = v.rotation * mean + v.translation;
+  if (!(p.z > k::near) || !(opacity >= k::alpha_cut)) { return true; }
+  const rows2<T> n = times(make_jacobian(v, p), v.rotation * factor);
+  const T raw_xx = dot(n.x, n.x), raw_yy = dot(n.y, n.y), xy = dot(n.x, n.y);
+  // det(N N^T) is the squared area of N's rows: a sum of squares, where xx yy - xy^2 would cancel for needles.
+  const vec3<T> area = cross(n.x, n.y);
+  const T det = dot(area, area) + k::low_pass * (raw_xx + raw_yy) + k::low_pass * k::low_pass;
+  const T xx = raw_xx + k::low_pass, yy = raw_yy + k::low_pass;
+  const T reach = T(2) * std::log(opacity / k::alpha_cut);
+  // The slack covers rounding here and in the blend, so that the box never cuts what alpha_cut keeps.
+  const T slack = T(1.0001), inverse = T(1) / det;
+  projected_gaussian<T> r{.x = v.fx * p.x / p.z + v.cx, .y = v.fy * p.y / p.z + v.cy, .depth = p.z,
+                          .a = yy * inverse, .b = -xy * inverse, .c = xx * inverse, .opacity = opacity,
+                          .radius_x = slack * std::sqrt(reach * xx) + T(0.01),
+                          .radius_y = slack * std::sqrt(reach * yy) + T(0.01)};
+  if (!std::isfinite(r.x + r.y + r.a + r.b + r.c + r.radius_x + r.radius_y) || !(r.a > T(0)) || !(r.c > T(0))) {
+    return false;
+  }
+  tile_range<k::tile>(r.x - r.radius_x, r.x + r.radius_x, v.width, r.tile_x0, r.tile_x1);
+  tile_range<k::tile>(r.y - r.radius_y, r.y + r.radius_y, v.height, r.tile_y0, r.tile_y1);
+  if (r.tile_x0 < r.tile_x1 && r.tile_y0 < r.tile_y1) { out = r; }
+  return true;
+}
+
+template <class T> bool all_finite(const T* p, idx n) {
+  // x - x is 0 for a finite number and NaN otherwise; a sum could overflow on its own.
+  T sum{};
+  for (idx i = 0; i < n; ++i) { sum += p[i] - p[i]; }
+  return sum == T(0);
+}
+template <class T> bool finite_gaussian(const scene<T>& s, idx g) {
+  const idx channels = s.colours.extent(1);
+  return all_finite(s.means.data() + 3 * g, 3) && all_finite(s.scales.data() + 3 * g, 3) &&
+         all_finite(s.rotations.data() + 4 * g, 4) && all_finite(s.opacities.data() + g, 1) &&
+         all_finite(s.colours.data() + channels * g, channels);
+}
+
+} // namespace detail
+
+/// Projects G Gaussians into V views.
+///
+/// Shapes      see `scene`; the result has one record per (view, Gaussian).
+/// Execution   parallel over Gaussians; memory from the executor's pool.
+/// Errors      precondition_error for shapes that do not match, see `check_scene` and `check_rig`.
+/// Cost        O(V G), about 200 flop each.
+/// Source      Zwicker et al. 2002 (EWA); Kerbl et al. 2023.
+template <raster_config Config, class T>
+projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig) {
+  using k = raster_constants<Config, T>;
+  check_scene(s, k::channels);
+  check_rig(rig);
+  const idx n = s.count(), views = rig.size();
+  std::array<view_constants<T>, camera_rig<T>::capacity> view{};
+  std::transform(rig.begin(), rig.end(), view.begin(), make_view_constants<Config, T>);
+  projection<T> out{empty<projected_gaussian<T>, 2>(e, {views, n}), {}};
+  projected_gaussian<T>* records = out.records.data();
+  const auto range = [&](idx begin, idx end) {
+    raster_counts c;
+    for (idx g = begin; g < end; ++g) {
+      if (!detail::finite_gaussian(s, g)) {
+        ++c.rejected;
+        for (idx v = 0; v < views; ++v) { records[v * n + g] = {}; }
+        continue;
+      }
+      const vec3<T> mean = detail::row3(s.means, g);
+      const mat3<T> factor = covariance_factor<k::convention>(detail::row3(s.scales, g), detail::row4(s.rotations, g));
+      for (idx v = 0; v < views; ++v) {
+        auto& r = records[v * n + g];
+        c.degenerate += detail::project_one<Config>(view[static_cast<std::size_t>(v)], mean, factor, s.opacities(g), r) ? 0 : 1;
+        c.visible += r.visible() ? 1 : 0;
+      }
+    }
+    return c;
+  };
+  out.counts = reduce(e, n, 128, raster_counts{}, range, [](raster_counts a, const raster_counts& b) {
+    return raster_counts{a.rejected + b.rejected, a.degenerate + b.degenerate, a.visible + b.visible, 0};
+  });
+  return out;
+}
+
+} // namespace sqs::splat
