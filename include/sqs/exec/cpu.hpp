@@ -9,8 +9,8 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
 namespace sqs {
@@ -18,6 +18,10 @@ namespace sqs {
 namespace detail {
 
 /// Workers that run chunks of one loop at a time. They spin for a few microseconds, then sleep on a futex.
+///
+/// A loop is published as one word, `ticket_` = (loop number, chunks nobody has taken). Whoever lowers it owns a chunk;
+/// the loop number keeps a worker that slept through a loop from taking chunks of the next one under the old function.
+/// The caller waits for chunks, not for workers: a worker the system has not scheduled costs nothing.
 class thread_team {
 public:
   explicit thread_team(int threads) {
@@ -27,8 +31,8 @@ public:
   }
   ~thread_team() {
     stop_.store(true);
-    generation_.fetch_add(1);
-    generation_.notify_all();
+    wake_.fetch_add(1);
+    wake_.notify_all();
     for (auto& w : workers_) { w.join(); }
   }
   thread_team(const thread_team&) = delete;
@@ -38,22 +42,24 @@ public:
 
   /// Calls f(chunk) for chunk = 0 .. chunks-1, each exactly once, in any order and on any thread.
   template <class F> void run(idx chunks, F& f) {
+    expects(chunks < (idx{1} << 32), "sqs::parallel_for: ", chunks, " chunks; give a larger grain");
     // A loop inside a loop runs on the thread that meets it: the outer one already uses all of them.
     if (workers_.empty() || chunks <= 1 || busy_.exchange(true)) {
       for (idx c = 0; c < chunks; ++c) { f(c); }
       return;
     }
-    function_ = &f;
-    call_ = [](void* function, idx chunk) { (*static_cast<F*>(function))(chunk); };
-    chunks_ = chunks;
-    failure_ = nullptr;
-    next_.store(0, std::memory_order_relaxed);
-    pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
-    generation_.notify_all();
+    function_.store(&f, std::memory_order_relaxed);
+    call_.store([](void* function, idx chunk) { (*static_cast<F*>(function))(chunk); }, std::memory_order_relaxed);
+    chunks_.store(chunks, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    ticket_.store((++loop_ << 32) | static_cast<std::uint64_t>(chunks), std::memory_order_release);
+    wake_.fetch_add(1, std::memory_order_release);
+    wake_.notify_all();
     take_chunks();
-    for (int left = pending_.load(std::memory_order_acquire); left != 0; left = pending_.load(std::memory_order_acquire)) {
-      if (!spin([&] { return pending_.load(std::memory_order_acquire) == 0; })) { pending_.wait(left); }
+    const auto finished = [&] { return done_.load(std::memory_order_acquire) == chunks; };
+    while (!finished()) {
+      const idx seen = done_.load(std::memory_order_acquire);
+      if (!spin(finished) && seen != chunks) { done_.wait(seen); }
     }
     busy_.store(false);
     if (failure_) { std::rethrow_exception(std::exchange(failure_, nullptr)); }
@@ -61,7 +67,7 @@ public:
 
 private:
   template <class Done> static bool spin(Done done) {
-    for (int i = 0; i < 4000; ++i) {
+    for (int i = 0; i < 2000; ++i) {
       if (done()) { return true; }
 #if defined(__x86_64__)
       __builtin_ia32_pause();
@@ -70,44 +76,51 @@ private:
     return false;
   }
   void work() {
-    for (unsigned seen = 0;;) {
-      if (!spin([&] { return generation_.load(std::memory_order_acquire) != seen; })) { generation_.wait(seen); }
-      const unsigned now = generation_.load(std::memory_order_acquire);
-      if (now == seen) { continue; }
+    for (unsigned seen = 0; !stop_.load();) {
+      const unsigned now = wake_.load(std::memory_order_acquire);
+      if (now == seen) {
+        if (!spin([&] { return wake_.load(std::memory_order_acquire) != seen; })) { wake_.wait(seen); }
+        continue;
+      }
       seen = now;
-      if (stop_.load()) { return; }
       take_chunks();
-      if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) { pending_.notify_one(); }
     }
   }
   void take_chunks() {
-    for (idx c = next_.fetch_add(1, std::memory_order_relaxed); c < chunks_;
-         c = next_.fetch_add(1, std::memory_order_relaxed)) {
-#if defined(SQS_NO_EXCEPTIONS)
-      call_(function_, c);
-#else
-      try {
-        call_(function_, c);
-      } catch (...) {
-        if (!failed_.test_and_set()) {
-          failure_ = std::current_exception();
-          failed_.clear();
-        }
-        next_.store(chunks_, std::memory_order_relaxed);
-      }
-#endif
+    constexpr std::uint64_t left_mask = 0xFFFFFFFFull;
+    for (std::uint64_t t = ticket_.load(std::memory_order_acquire); (t & left_mask) != 0;) {
+      void* const function = function_.load(std::memory_order_relaxed);
+      const auto call = call_.load(std::memory_order_relaxed);
+      const idx chunks = chunks_.load(std::memory_order_relaxed);
+      // If this succeeds, the loop read above is still the current one: it cannot end while a chunk is untaken.
+      if (!ticket_.compare_exchange_weak(t, t - 1, std::memory_order_acq_rel, std::memory_order_acquire)) { continue; }
+      run_chunk(function, call, chunks - static_cast<idx>(t & left_mask));
+      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == chunks) { done_.notify_all(); }
+      t = ticket_.load(std::memory_order_acquire);
     }
+  }
+  void run_chunk(void* function, void (*call)(void*, idx), idx chunk) {
+#if defined(SQS_NO_EXCEPTIONS)
+    call(function, chunk);
+#else
+    try {
+      call(function, chunk);
+    } catch (...) {
+      const std::lock_guard lock(failure_mutex_);
+      if (!failure_) { failure_ = std::current_exception(); }
+    }
+#endif
   }
 
   std::vector<std::thread> workers_;
-  std::atomic<unsigned> generation_{0};
-  std::atomic<int> pending_{0};
-  std::atomic<idx> next_{0};
+  std::atomic<std::uint64_t> ticket_{0};
+  std::atomic<unsigned> wake_{0};
+  std::atomic<idx> done_{0}, chunks_{0};
+  std::atomic<void*> function_{nullptr};
+  std::atomic<void (*)(void*, idx)> call_{nullptr};
   std::atomic<bool> stop_{false}, busy_{false};
-  std::atomic_flag failed_{};
-  idx chunks_ = 0;
-  void* function_ = nullptr;
-  void (*call_)(void*, idx) = nullptr;
+  std::uint64_t loop_ = 0;
+  std::mutex failure_mutex_;
   std::exception_ptr failure_;
 };
 

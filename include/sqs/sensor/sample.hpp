@@ -35,9 +35,9 @@ struct lidar_sweep {
 /// A box of a road user. `size` is (length along the box's own x, width along its y, height along z); `yaw` turns ref's
 /// x axis to the box's x axis, about z. `center` is the middle of the box, not its foot.
 struct box3d {
-  vec3<double> center, size;
+  vec3<double> center{}, size{};
   double yaw = 0;
-  vec2<double> velocity; ///< over ground, along ref's x and y, m/s; NaN when unknown
+  vec2<double> velocity{}; ///< over ground, along ref's x and y, m/s; NaN when unknown
   std::string category, instance;
   int lidar_points = 0;
 };

@@ -61,11 +61,11 @@ template <raster_config Config, class T> view_constants<T> make_view_constants(c
 
 namespace detail {
 
-template <class T> SQS_HD vec3<T> row3(const tensor<T, 2>& x, idx i) {
+template <class T> vec3<T> row3(const tensor<T, 2>& x, idx i) {
   const T* p = x.data() + 3 * i;
   return {p[0], p[1], p[2]};
 }
-template <class T> SQS_HD quaternion<T> row4(const tensor<T, 2>& x, idx i) {
+template <class T> quaternion<T> row4(const tensor<T, 2>& x, idx i) {
   const T* p = x.data() + 4 * i;
   return {p[0], p[1], p[2], p[3]};
 }
@@ -190,6 +190,97 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig) {
   };
   out.counts = reduce(e, n, 128, raster_counts{}, range, [](raster_counts a, const raster_counts& b) {
     return raster_counts{a.rejected + b.rejected, a.degenerate + b.degenerate, a.visible + b.visible, 0};
+  });
+  return out;
+}
+
+/// dL/d(record): gradients with respect to the numbers of a `projected_gaussian` (b counts both off-diagonal places).
+template <class T> struct projected_gradient {
+  T x{}, y{}, depth{}, a{}, b{}, c{}, opacity{};
+};
+
+/// Gradients of a scene's geometry; colours never pass through the projection.
+template <class T> struct geometry_gradients {
+  tensor<T, 2> means, scales, rotations;
+  tensor<T, 1> opacities;
+};
+
+namespace detail {
+
+/// Gradients of one Gaussian, summed over views.
+template <class T> struct gaussian_gradient {
+  vec3<T> mean{};
+  mat3<T> factor{};
+  T opacity{};
+};
+
+/// Adds the gradient that arrives through one view.
+template <raster_config Config, class T>
+void project_one_backward(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor, const projected_gaussian<T>& r,
+                          const projected_gradient<T>& d, gaussian_gradient<T>& out) {
+  const vec3<T> p = v.rotation * mean + v.translation;
+  const jacobian<T> j = make_jacobian(v, p);
+  const mat3<T> turned = v.rotation * factor;
+  const rows2<T> n = times(j, turned);
+  // dL/dCov2 = -Q V Q, V = [[da, db/2], [db/2, dc]].
+  const T h = T(0.5) * d.b;
+  const T qv00 = r.a * d.a + r.b * h, qv01 = r.a * h + r.b * d.c, qv10 = r.b * d.a + r.c * h, qv11 = r.b * h + r.c * d.c;
+  const T g00 = -(qv00 * r.a + qv01 * r.b), g01 = -(qv00 * r.b + qv01 * r.c), g11 = -(qv10 * r.b + qv11 * r.c);
+  // Cov2 = N N^T with N = J (W M): dL/dN = 2 G N, dL/d(W M) = J^T dL/dN, dL/dJ = dL/dN (W M)^T.
+  const vec3<T> dn0 = T(2) * (g00 * n.x + g01 * n.y), dn1 = T(2) * (g01 * n.x + g11 * n.y);
+  const vec3<T> row0 = j.xx * dn0, row1 = j.yy * dn1, row2 = j.xz * dn0 + j.yz * dn1;
+  const mat3<T> d_turned{{row0.x, row0.y, row0.z, row1.x, row1.y, row1.z, row2.x, row2.y, row2.z}};
+  out.factor = out.factor + transposed(v.rotation) * d_turned;
+  const vec3<T> dj0 = turned * dn0, dj1 = turned * dn1; // dL/dJ, rows
+  const T w = T(1) / p.z, w2 = w * w;
+  vec3<T> g{v.fx * w * d.x, v.fy * w * d.y, d.depth - w2 * (v.fx * p.x * d.x + v.fy * p.y * d.y)};
+  // J depends on z through fx/z and through tx/z^2, where tx is x, or z times a limit once the clamp acts.
+  g.z -= w2 * (v.fx * dj0.x + v.fy * dj1.y);
+  g.x -= j.free_x ? v.fx * w2 * dj0.z : T(0);
+  g.y -= j.free_y ? v.fy * w2 * dj1.z : T(0);
+  g.z += w2 * w * ((j.free_x ? T(2) : T(1)) * v.fx * j.tx * dj0.z + (j.free_y ? T(2) : T(1)) * v.fy * j.ty * dj1.z);
+  out.mean = out.mean + transposed(v.rotation) * g;
+  out.opacity += d.opacity;
+}
+
+} // namespace detail
+
+/// Backward pass of `project`.
+///
+/// Shapes      d [V,G]; results as the tensors of the scene.
+/// Gradient    exact for means, scales, rotations and opacities; zero for what was not drawn. The extents only decide
+///             which pixels are looked at and have none.
+/// Execution   parallel over Gaussians, views summed in order: bitwise the same for any thread count.
+template <raster_config Config, class T>
+geometry_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<T>& rig,
+                                       const tensor<projected_gaussian<T>, 2>& records,
+                                       const tensor<projected_gradient<T>, 2>& d) {
+  using k = raster_constants<Config, T>;
+  const idx n = s.count(), views = rig.size();
+  std::array<view_constants<T>, camera_rig<T>::capacity> view{};
+  std::transform(rig.begin(), rig.end(), view.begin(), make_view_constants<Config, T>);
+  geometry_gradients<T> out{zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 4}), zeros<T, 1>(e, {n})};
+  parallel_for(e, n, 128, [&](idx begin, idx end) {
+    for (idx g = begin; g < end; ++g) {
+      detail::gaussian_gradient<T> sum;
+      bool drawn = false;
+      const vec3<T> mean = detail::row3(s.means, g), scale = detail::row3(s.scales, g);
+      const quaternion<T> q = detail::row4(s.rotations, g);
+      const mat3<T> factor = covariance_factor<k::convention>(scale, q);
+      for (idx v = 0; v < views; ++v) {
+        const auto& r = records.data()[v * n + g];
+        if (!r.visible()) { continue; }
+        drawn = true;
+        detail::project_one_backward<Config>(view[static_cast<std::size_t>(v)], mean, factor, r, d.data()[v * n + g], sum);
+      }
+      if (!drawn) { continue; }
+      const auto sr = covariance_factor_backward<k::convention>(scale, q, sum.factor);
+      T *dm = out.means.data() + 3 * g, *ds = out.scales.data() + 3 * g, *dq = out.rotations.data() + 4 * g;
+      dm[0] = sum.mean.x, dm[1] = sum.mean.y, dm[2] = sum.mean.z;
+      ds[0] = sr.scale.x, ds[1] = sr.scale.y, ds[2] = sr.scale.z;
+      dq[0] = sr.rotation.w, dq[1] = sr.rotation.x, dq[2] = sr.rotation.y, dq[3] = sr.rotation.z;
+      out.opacities.data()[g] = sum.opacity;
+    }
   });
   return out;
 }

@@ -328,7 +328,7 @@ template <class T, int Rank> tensor<T, Rank> to_tensor(const stored_tensor& s, c
                       detail::dtype_name<T>(), " of rank ", Rank, " was expected; check that the file belongs to this model");
   }
   extents<Rank> e{};
-  std::copy(s.shape.begin(), s.shape.end(), e.begin());
+  if constexpr (Rank > 0) { std::copy_n(s.shape.begin(), Rank, e.begin()); }
   auto t = make_tensor<T, Rank>(e);
   expects(static_cast<std::size_t>(t.size()) * sizeof(T) == s.data.size(), "sqs::to_tensor: '", name, "' has ",
           s.data.size(), " bytes for ", detail::shape_text(s.shape), "; make it with from_tensor or a reader");

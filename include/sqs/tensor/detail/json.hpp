@@ -87,7 +87,7 @@ private:
       list->push_back(std::move(v));
     } else {
       auto& members = std::get<json_value::object>(stack_.back().value.value);
-      members.emplace_back(std::move(stack_.back().key), std::move(v));
+      members.push_back({std::move(stack_.back().key), std::move(v)});
     }
     return true;
   }

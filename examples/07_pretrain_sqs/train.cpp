@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training program: one visible dispatch from options to types, then plain steps.
+#include "train.hpp"
+
+#include "options.hpp"
+
+#include <sqs/data/nuscenes.hpp>
+#include <sqs/data/procedural.hpp>
+#include <sqs/gaussian/ply.hpp>
+#include <sqs/pipeline/metrics_log.hpp>
+#include <sqs/pipeline/pictures.hpp>
+#include <sqs/pipeline/progress.hpp>
+#include <sqs/pipeline/report.hpp>
+#include <sqs/pipeline/sample_source.hpp>
+
+#include <unistd.h>
+
+#include <numeric>
+
+namespace {
+
+using namespace sqs;
+namespace fs = std::filesystem;
+
+template <class Policy> pipeline::training_settings settings_of(const options& o) {
+  auto s = Policy::training;
+  if (o.steps > 0) { s.steps = o.steps; }
+  s.warmup = std::min<std::int64_t>(s.warmup, std::max<std::int64_t>(1, s.steps / 4));
+  if (o.rgb_weight >= 0) { s.rgb_weight = o.rgb_weight; }
+  if (o.depth_weight >= 0) { s.depth_weight = o.depth_weight; }
+  if (o.anchor_rate >= 0) { s.anchor_rate = o.anchor_rate; }
+  return s;
+}
+
+// One training run (the model, or the control that sees only black) with its checkpoint and log.
+template <class Policy, dataset Set> class trainer {
+public:
+  using T = typename Policy::scalar;
+
+  trainer(const options& o, const Set& set, image_plan plan, bool black, std::string name)
+      : options_(o), set_(set), plan_(plan), black_(black), name_(std::move(name)),
+        run_(cpu{.threads = o.threads}, o.seed, settings_of<Policy>(o)) {}
+
+  void train() {
+    const fs::path out = options_.out, checkpoint = out / (name_ + ".safetensors");
+    if (options_.resume && (fs::exists(checkpoint) || fs::exists(checkpoint.string() + ".previous") || name_ == "checkpoint")) {
+      const std::string note = run_.resume(checkpoint);
+      if (!note.empty()) { std::fprintf(stderr, "pretrain_sqs: %s\n", note.c_str()); }
+    }
+    pipeline::metrics_log log(out / (name_ == "checkpoint" ? "metrics.jsonl" : name_ + ".metrics.jsonl"), run_.steps());
+    curve = log.curve();
+    const std::int64_t total = run_.settings().steps, first = run_.steps();
+    pipeline::sample_source<Set, T> source(
+        set_, {.seed = options_.seed, .first_step = first, .plan = plan_, .black = black_, .yaw = options_.yaw_degrees / 57.29577951308232});
+    const bool terminal = isatty(2) != 0;
+    pipeline::progress_bar bar(options_.quiet ? nullptr : stderr, terminal, black_ ? "control (black images)" : "training", first, total);
+    const auto start = std::chrono::steady_clock::now();
+    long long counted_from = -1;
+    std::int64_t counted_steps = 0;
+    while (run_.steps() < total) {
+      const auto& sample = source.next();
+      // Warm-up: the loader has finished and a few steps have sized the pool; then profile, and count allocations of
+      // the steps alone.
+      const bool warm = run_.steps() >= first + 5 && source.settled();
+      run_.exec().profile().enabled = warm;
+      const long long before = allocations_so_far();
+      const auto report = run_.step(sample);
+      if (warm && before >= 0) {
+        counted_from = std::max(counted_from, 0LL) + (allocations_so_far() - before);
+        ++counted_steps;
+      }
+      profiled += warm ? 1 : 0;
+      log.add(report);
+      curve.push_back({report.step, report.loss, report.rgb, report.depth});
+      bar.update(run_.steps(), concat("loss ", report.loss));
+      if (run_.steps() % options_.save_every == 0 || run_.steps() == total) { run_.save(checkpoint); }
+    }
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    steps_done = total - first;
+    allocations = counted_steps > 0 ? static_cast<double>(counted_from) / static_cast<double>(counted_steps) : std::nan("");
+    peak = run_.exec().memory().statistics().peak;
+    run_.exec().profile().enabled = false;
+  }
+  metric::rendering_score score(const std::vector<pipeline::prepared_sample<T>>& samples) {
+    metric::rendering_score sum;
+    for (auto s : samples) {
+      if (black_) { s.images = make_tensor<T, 4>(s.images.shape()); }
+      sum.add(run_.render(s).score);
+    }
+    return sum;
+  }
+  pipeline::pretrain<Policy>& pipeline_run() { return run_; }
+
+  std::vector<pipeline::curve_point> curve;
+  double seconds = 0, allocations = 0;
+  std::int64_t steps_done = 0, profiled = 0;
+  std::size_t peak = 0;
+
+private:
+  const options& options_;
+  const Set& set_;
+  image_plan plan_;
+  bool black_;
+  std::string name_;
+  pipeline::pretrain<Policy> run_;
+};
+
+template <class T, dataset Set>
+std::vector<pipeline::prepared_sample<T>> load_all(const Set& set, image_plan plan, idx most) {
+  std::vector<pipeline::prepared_sample<T>> out;
+  for (idx i = 0; i < std::min(most, set.size()); ++i) { out.push_back(pipeline::prepare(make_network_input<T>(set.sample(i), plan))); }
+  return out;
+}
+
+template <class Policy>
+void write_pictures(const fs::path& out, pipeline::pretrain<Policy>& run, const pipeline::prepared_sample<typename Policy::scalar>& s,
+                    const std::string& prefix, const std::string& title, pipeline::run_report& page) {
+  const auto r = run.render(s);
+  for (idx v = 0; v < s.rgb.extent(0); ++v) {
+    const auto view = static_cast<std::size_t>(v);
+    const std::string name = view < camera_names.size() ? camera_names[view] : concat("view ", v);
+    pipeline::picture_row row{title + ", " + name, {}};
+    const auto add = [&](const char* caption, const char* kind, const image& picture) {
+      const std::string file = concat(prefix, v, "_", kind, ".png");
+      write_png(out / file, picture);
+      row.pictures.emplace_back(caption, file);
+    };
+    add("input image", "input", pipeline::colour_picture(s.rgb, v));
+    add("rendered image", "rendered", pipeline::colour_picture(r.image, v));
+    add("LiDAR depth", "lidar", pipeline::depth_picture(s.depth, v, 1));
+    add("rendered depth", "depth", pipeline::depth_picture(r.depth, v));
+    page.rows.push_back(std::move(row));
+  }
+}
+
+template <class Policy>
+void write_gaussians(const fs::path& out, pipeline::pretrain<Policy>& run, const pipeline::prepared_sample<typename Policy::scalar>& s,
+                     pipeline::run_report& page) {
+  const auto g = run.gaussians(s);
+  write_png(out / "bird_eye.png", pipeline::bird_eye_picture(g.means.value(), g.scales.value(), g.opacities.value(), g.colours.value()));
+  page.bird_eye = "bird_eye.png";
+  page.gaussians = g.means.extent(0);
+  write_gaussian_ply(out / "gaussians.ply", g.means.value(), g.scales.value(), g.rotations.value(), g.opacities.value(), g.colours.value());
+}
+
+void print_table(const pipeline::run_report& r) {
+  const auto row = [](const char* name, const metric::rendering_score& s) {
+    std::printf("%-34s %8.2f %12.2f %10.2f %14.2f\n", name, s.psnr_db, s.baseline_psnr_db, s.depth_l1_m, s.baseline_depth_l1_m);
+  };
+  std::printf("\n%-34s %8s %12s %10s %14s\n", "", "PSNR dB", "constant dB", "depth m", "constant m");
+  row("trained on", r.train);
+  if (r.has_eval) { row("not trained on", r.eval); }
+  if (r.has_control) {
+    row("black-image control, trained on", r.control);
+    if (r.has_eval) { row("black-image control, not trained on", r.control_eval); }
+  }
+}
+
+template <class Policy, dataset Set> int train(const options& o, const Set& set, const std::string& data, int source_height, int source_width) {
+  using T = typename Policy::scalar;
+  const auto plan = fitting_plan(source_height, source_width, Policy::height, Policy::width);
+  const idx n = std::min<idx>(o.limit_samples, set.size());
+  pipeline::selected_samples<Set> training{&set, std::vector<idx>(static_cast<std::size_t>(n))}, held_out{&set, {}};
+  std::iota(training.indices.begin(), training.indices.end(), idx{0});
+  // Held-out samples from the far end: the frames least like those trained on.
+  for (idx i = set.size() - 1; i >= n && held_out.size() < o.eval_samples; --i) { held_out.indices.push_back(i); }
+
+  const fs::path out = o.out;
+  std::error_code code;
+  fs::create_directories(out, code);
+  write_file_atomic(out / "config.toml", bytes_of(o.resolved));
+  trainer<Policy, pipeline::selected_samples<Set>> main_run(o, training, plan, o.black, "checkpoint");
+  const idx parameters = parameter_count(main_run.pipeline_run().network());
+  if (o.dry_run) {
+    std::printf("%s\nsamples to train on = %lld, to evaluate = %lld\ntrained numbers = %lld (%.1f MiB with gradients and moments)\n", o.resolved.c_str(),
+                static_cast<long long>(n), static_cast<long long>(held_out.size()), static_cast<long long>(parameters),
+                4.0 * sizeof(T) * static_cast<double>(parameters) / 1048576);
+    return 0;
+  }
+  main_run.train();
+
+  pipeline::run_report page;
+  page.title = "SQS pre-training";
+  page.data = data;
+  page.policy = Policy::name;
+  page.seed = o.seed;
+  page.threads = main_run.pipeline_run().exec().thread_count();
+  page.steps = main_run.pipeline_run().steps();
+  page.samples = n;
+  page.eval_samples = held_out.size();
+  page.seconds = main_run.seconds;
+  page.step_seconds = main_run.seconds / static_cast<double>(std::max<std::int64_t>(1, main_run.steps_done));
+  page.curve = main_run.curve;
+  page.parameters = parameters;
+  page.stages.assign(main_run.pipeline_run().exec().profile().begin(), main_run.pipeline_run().exec().profile().end());
+  page.profiled_steps = main_run.profiled;
+  page.peak_bytes = main_run.peak;
+  page.allocations_per_step = main_run.allocations;
+  const auto seen = load_all<T>(training, plan, 8), unseen = load_all<T>(held_out, plan, 8);
+  page.train = main_run.score(seen);
+  page.has_eval = !unseen.empty();
+  if (page.has_eval) { page.eval = main_run.score(unseen); }
+  auto shown = seen;
+  if (o.black) {
+    for (auto& s : shown) { s.images = make_tensor<T, 4>(s.images.shape()); }
+  }
+  write_pictures(out, main_run.pipeline_run(), shown.front(), "view", "Trained on", page);
+  if (page.has_eval && !o.black) { write_pictures(out, main_run.pipeline_run(), unseen.front(), "eval", "Not trained on", page); }
+  write_gaussians(out, main_run.pipeline_run(), shown.front(), page);
+  if (!o.no_control && !o.black) {
+    trainer<Policy, pipeline::selected_samples<Set>> control(o, training, plan, true, "control");
+    control.train();
+    page.has_control = true;
+    page.control = control.score(seen);
+    if (page.has_eval) { page.control_eval = control.score(unseen); }
+  }
+  const auto& s = main_run.pipeline_run().settings();
+  page.settings = {{"learning rate", concat(s.rate)},       {"anchor rate", concat("x ", s.anchor_rate)}, {"backbone rate", concat("x ", s.backbone_rate)},
+                   {"weight decay", concat(s.weight_decay)}, {"clip", concat(s.clip)},                     {"colour weight", concat(s.rgb_weight)},
+                   {"depth weight", concat(s.depth_weight)}, {"yaw", concat(o.yaw_degrees, " degrees")},   {"black images", o.black ? "yes" : "no"}};
+  write_file_atomic(out / "report.json", bytes_of(pipeline::report_json(page)));
+  write_file_atomic(out / "index.html", bytes_of(pipeline::report_html(page)));
+  print_table(page);
+  std::printf("\n%.0f ms a step, peak %.0f MiB, %.3g allocations a step after warm-up\nreport: %s\n", 1e3 * page.step_seconds,
+              static_cast<double>(page.peak_bytes) / 1048576, page.allocations_per_step, fs::absolute(out / "index.html").c_str());
+  return 0;
+}
+
+template <class Policy> int with_policy(const options& o) {
+  const auto colon = o.data.find(':');
+  const std::string kind = o.data.substr(0, colon), rest = colon == std::string::npos ? "" : o.data.substr(colon + 1);
+  if (kind == "nuscenes") {
+    const nuscenes_dataset set{rest};
+    return train<Policy>(o, set, "nuScenes layout: " + fs::path(rest).lexically_normal().filename().string(), 900, 1600);
+  }
+  if (kind == "procedural") {
+    std::uint64_t seed = 1;
+    expects(rest.empty() || (rest.size() < 18 && rest.find_first_not_of("0123456789") == std::string::npos), "pretrain_sqs: --data procedural:", rest,
+            " is not a seed; give a whole number");
+    if (!rest.empty()) { seed = std::stoull(rest); }
+    const procedural_dataset set({.seed = seed, .scenes = o.limit_samples + o.eval_samples, .height = Policy::height, .width = Policy::width});
+    return train<Policy>(o, set, concat("procedural streets, seed ", seed), Policy::height, Policy::width);
+  }
+  raise<precondition_error>("pretrain_sqs: --data ", o.data, " is of no known kind; give procedural, procedural:SEED or nuscenes:PATH");
+}
+
+} // namespace
+
+int run(const options& o) { return o.policy == "base" ? with_policy<pipeline::base>(o) : with_policy<pipeline::small>(o); }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The CUDA executor as a value. Compiles without the CUDA toolkit, so that host code can carry it; what computes on it
+/// is declared here or with its CPU twin, and defined in `exec/cuda/*.cuh`, which need nvcc.
+
+#include <sqs/exec/concept.hpp>
+
+#include <memory>
+
+struct CUstream_st; // what cudaStream_t points to
+
+namespace sqs {
+
+namespace detail {
+
+/// The memory pool and tape of one CUDA executor.
+struct cuda_state {
+  explicit cuda_state(slab_source slabs) : memory(new pool(slabs)) {}
+  ~cuda_state() { pool::abandon(memory); }
+  cuda_state(const cuda_state&) = delete;
+  cuda_state& operator=(const cuda_state&) = delete;
+  pool* memory;
+  tape_storage tape;
+};
+
+} // namespace detail
+
+/// The CUDA executor: `cuda exec{stream};`. The caller makes and destroys the stream, on the device it is to run on.
+///
+/// Execution   Everything runs in the order of the stream, nothing waits for the device. Copies share memory. One thread
+///             at a time may use it.
+struct cuda {
+  using memory_space = device;
+  CUstream_st* stream = nullptr;
+  std::shared_ptr<detail::cuda_state> shared = nullptr; ///< made on first use in a .cu file
+
+  /// Errors      precondition_error before the first use: host code alone cannot reach the device.
+  pool& memory() { return *state().memory; }
+  tape_storage& tape() { return state().tape; }
+
+private:
+  detail::cuda_state& state() {
+    expects(shared != nullptr, "sqs::cuda: this executor has no device memory yet; call sqs::open(exec) of "
+                               "<sqs/exec/cuda/executor.cuh> in a .cu file first");
+    return *shared;
+  }
+};
+
+static_assert(executor<cuda>);
+
+/// out[i] = in[0] + ... + in[i-1], and `*total` the sum of all; all three in device memory. `in` and `out` may be the
+/// same. Integers only: device scans of floating-point numbers do not repeat bit for bit.
+///
+/// Execution   Defined in <sqs/exec/cuda/algorithms.cuh>. Scratch from the pool.
+template <class T> void exclusive_scan(cuda& e, const T* in, T* out, idx n, T* total);
+
+/// Sorts (key, value) pairs by the low `bits` of the unsigned keys; stable. The result is in `keys` and `values`; the
+/// two scratch arrays have the same length. All in device memory.
+///
+/// Execution   Defined in <sqs/exec/cuda/algorithms.cuh>. More scratch from the pool.
+template <class Key, class Value>
+void radix_sort_pairs(cuda& e, Key* keys, Value* values, Key* scratch_keys, Value* scratch_values, idx n, int bits);
+
+} // namespace sqs

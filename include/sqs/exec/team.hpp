@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// What a CUDA kernel sees of its block, as a value: so that a kernel's body is a template that runs on the device with
+/// `cuda_team` and, unchanged, on the CPU under `emulator::launch`. And the algorithms of a block, written once on it.
+///
+/// A kernel is a plain struct of views with `template <team Team> SQS_DEVICE void operator()(Team& t) const`.
+
+#include <sqs/core/config.hpp>
+
+#include <concepts>
+
+namespace sqs {
+
+/// Threads per warp, on every CUDA device so far.
+inline constexpr int warp_size = 32;
+
+/// The block of threads a kernel's body runs in. Blocks and threads are numbered in one dimension.
+///
+///   thread() size()     this thread's number in the block, threads in the block
+///   block() blocks()    this block's number in the grid, blocks in the grid
+///   sync()              waits for all threads of the block; all of them must come
+///   shfl(v, lane), shfl_up(v, n), shfl_down(v, n)
+///                       the value of another lane of the warp, all 32 must come; where there is none, the own `v`
+///   shared<Tag, T, N>() the block's array of N values, not initialised; one array per Tag
+template <class Team>
+concept team = requires(Team& t, float v, int n) {
+  { t.thread() } -> std::same_as<int>;
+  { t.size() } -> std::same_as<int>;
+  { t.block() } -> std::same_as<int>;
+  { t.blocks() } -> std::same_as<int>;
+  t.sync();
+  { t.shfl(v, n) } -> std::same_as<float>;
+  { t.shfl_up(v, n) } -> std::same_as<float>;
+  { t.shfl_down(v, n) } -> std::same_as<float>;
+  { t.template shared<void, float, 1>() } -> std::same_as<float*>;
+};
+
+/// The block's array of N values of T. Tag tells apart arrays of the same type: `shared_array<struct tile_a, float, 256>(t)`.
+template <class Tag, class T, int N, team Team> SQS_DEVICE T* shared_array(Team& t) {
+  return t.template shared<Tag, T, N>();
+}
+
+/// The sum over the warp, in every lane.
+///
+/// Execution   All lanes of the warp must call it. Adds in a fixed order: the same bits in every run.
+template <class T, team Team> SQS_DEVICE T warp_sum(Team& t, T v) {
+  // Pairs (i, i + 16), then (i, i + 8) ...: lane 0 ends with the sum.
+  for (int n = warp_size / 2; n > 0; n /= 2) { v += t.shfl_down(v, n); }
+  return t.shfl(v, 0);
+}
+
+/// v of lane 0 + ... + v of this lane.
+///
+/// Execution   All lanes of the warp must call it. Adds in a fixed order.
+template <class T, team Team> SQS_DEVICE T warp_inclusive_scan(Team& t, T v) {
+  const int lane = t.thread() % warp_size;
+  for (int n = 1; n < warp_size; n *= 2) {
+    const T before = t.shfl_up(v, n);
+    if (lane >= n) { v = before + v; }
+  }
+  return v;
+}
+
+/// v of thread 0 + ... + v of this thread, over the block.
+///
+/// Execution   All threads of the block must call it; the block is a multiple of 32 threads. Adds in a fixed order.
+/// Cost        Three barriers, 32 values of shared memory.
+template <class T, team Team> SQS_DEVICE T block_inclusive_scan(Team& t, T v) {
+  T* const totals = shared_array<struct block_scan_totals, T, warp_size>(t);
+  const int lane = t.thread() % warp_size, warp = t.thread() / warp_size, warps = t.size() / warp_size;
+  v = warp_inclusive_scan(t, v);
+  if (lane == warp_size - 1) { totals[warp] = v; }
+  t.sync();
+  if (warp == 0) {
+    const T scanned = warp_inclusive_scan(t, lane < warps ? totals[lane] : T{});
+    if (lane < warps) { totals[lane] = scanned; }
+  }
+  t.sync();
+  const T result = warp == 0 ? v : totals[warp - 1] + v;
+  t.sync(); // the next call writes `totals` again
+  return result;
+}
+
+/// The sum over the block, in every thread.
+///
+/// Execution   As block_inclusive_scan.
+template <class T, team Team> SQS_DEVICE T block_sum(Team& t, T v) {
+  T* const total = shared_array<struct block_sum_total, T, 1>(t);
+  const T scanned = block_inclusive_scan(t, v);
+  if (t.thread() == t.size() - 1) { *total = scanned; }
+  t.sync();
+  const T result = *total;
+  t.sync();
+  return result;
+}
+
+#if defined(__CUDACC__)
+/// The team of a CUDA kernel: the block it runs in.
+struct cuda_team {
+  SQS_DEVICE int thread() const { return static_cast<int>(threadIdx.x); }
+  SQS_DEVICE int size() const { return static_cast<int>(blockDim.x); }
+  SQS_DEVICE int block() const { return static_cast<int>(blockIdx.x); }
+  SQS_DEVICE int blocks() const { return static_cast<int>(gridDim.x); }
+  SQS_DEVICE void sync() const { __syncthreads(); }
+  template <class T> SQS_DEVICE T shfl(T v, int lane) const { return __shfl_sync(0xffffffffu, v, lane); }
+  template <class T> SQS_DEVICE T shfl_up(T v, int n) const {
+    return __shfl_up_sync(0xffffffffu, v, static_cast<unsigned>(n));
+  }
+  template <class T> SQS_DEVICE T shfl_down(T v, int n) const {
+    return __shfl_down_sync(0xffffffffu, v, static_cast<unsigned>(n));
+  }
+  template <class Tag, class T, int N> SQS_DEVICE T* shared() const {
+    // Bytes, because a shared variable may have no constructor.
+    alignas(T) __shared__ unsigned char bytes[sizeof(T) * N];
+    return reinterpret_cast<T*>(bytes);
+  }
+};
+#endif
+
+} // namespace sqs
