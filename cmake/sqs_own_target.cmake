@@ -4,8 +4,8 @@
 # SQS_ARCH is used only where the processor that builds can also run it; elsewhere the compiler's default holds.
 set(sqs_arch_flags "")
 if(SQS_NATIVE)
-  # GCC 12's AVX-512 intrinsics warn about themselves (maybe-uninitialized) under this flag.
-  set(sqs_arch_flags -march=native $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  # GCC 12's AVX-512 intrinsics warn about themselves (uninitialized values) under this flag.
+  set(sqs_arch_flags -march=native $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-uninitialized>)
 elseif(SQS_ARCH AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND NOT CMAKE_CROSSCOMPILING)
   include(CheckCXXSourceRuns)
   check_cxx_source_runs(
@@ -38,7 +38,7 @@ function(sqs_own_target target)
     target_link_options(${target} PRIVATE -fsanitize=${SQS_SANITIZE})
     if(SQS_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
       # GCC 12 reports reads of std::function's and std::string's own storage under sanitizers.
-      target_compile_options(${target} PRIVATE $<${cxx}:-Wno-maybe-uninitialized>)
+      target_compile_options(${target} PRIVATE $<${cxx}:-Wno-maybe-uninitialized -Wno-uninitialized>)
     endif()
   endif()
 endfunction()

@@ -85,7 +85,19 @@ public:
     metric::rendering_score sum;
     for (auto s : samples) {
       if (black_) { s.images = make_tensor<T, 4>(s.images.shape()); }
-      sum.add(run_.render(s).score);
+      if (options_.yaw_degrees == 0) {
+        sum.add(run_.render(s).score);
+        continue;
+      }
+      // Trained on turned frames: scored on seven fixed ones, evenly spread.
+      pipeline::prepared_sample<T> turned;
+      metric::rendering_score mean;
+      for (int k = 0; k < 7; ++k) {
+        pipeline::turn_reference(s, options_.yaw_degrees / 57.29577951308232 * (2 * k - 6) / 7, turned);
+        mean.add(run_.render(turned).score);
+      }
+      mean.samples = 1;
+      sum.add(mean);
     }
     return sum;
   }
@@ -140,7 +152,18 @@ void write_gaussians(const fs::path& out, pipeline::pretrain<Policy>& run, const
   write_png(out / "bird_eye.png", pipeline::bird_eye_picture(g.means.value(), g.scales.value(), g.opacities.value(), g.colours.value()));
   page.bird_eye = "bird_eye.png";
   page.gaussians = g.means.extent(0);
-  write_gaussian_ply(out / "gaussians.ply", g.means.value(), g.scales.value(), g.rotations.value(), g.opacities.value(), g.colours.value());
+  gaussian_cloud cloud;
+  const auto row = [](const auto& t, idx i) { return vec3<float>{static_cast<float>(t(i, 0)), static_cast<float>(t(i, 1)), static_cast<float>(t(i, 2))}; };
+  for (idx i = 0; i < page.gaussians; ++i) {
+    const auto s3 = row(g.scales.value(), i);
+    const auto& q = g.rotations.value();
+    cloud.means.push_back(row(g.means.value(), i));
+    cloud.log_scales.push_back({std::log(s3.x), std::log(s3.y), std::log(s3.z)});
+    cloud.rotations.push_back({static_cast<float>(q(i, 0)), static_cast<float>(q(i, 1)), static_cast<float>(q(i, 2)), static_cast<float>(q(i, 3))});
+    cloud.opacity_logits.push_back(logit(static_cast<float>(g.opacities.value()(i))));
+    cloud.rgb.push_back(row(g.colours.value(), i));
+  }
+  write_ply(out / "gaussians.ply", cloud);
 }
 
 void print_table(const pipeline::run_report& r) {

@@ -137,7 +137,7 @@ TEST(graph, a_variable_of_an_earlier_graph_is_refused) {
 
 TEST(graph, memory_falls_back_and_steps_take_nothing_from_the_system) {
   cpu e{.threads = 2};
-  nn::initializer init(1);
+  initializer init(1);
   const auto m = nn::asymmetric_feed_forward<float>::make(8, 32, 8, 0.1, init);
   const auto x = random_float<2>({100, 8}, 2);
   std::int64_t takes = 0;

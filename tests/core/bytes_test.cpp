@@ -51,10 +51,12 @@ TEST(bytes, a_length_near_2_to_the_64_neither_wraps_nor_allocates) {
 TEST(bytes, products_sums_and_narrowing_are_checked) {
   const sqs::byte_reader r({}, "x.bin");
   EXPECT_EQ(r.mul(6, 7, "n"), 42u);
-  EXPECT_THAT([&] { r.mul(std::uint64_t{1} << 32, std::uint64_t{1} << 32, "shape"); },
-              ThrowsMessage<sqs::file_error>(HasSubstr("shape is 4294967296 x 4294967296, which does not fit 64 bits")));
+  EXPECT_THAT(
+      [&] { r.mul(std::uint64_t{1} << 32, std::uint64_t{1} << 32, "shape"); },
+      ThrowsMessage<sqs::file_error>(HasSubstr("shape is 4294967296 x 4294967296, which does not fit 64 bits")));
   EXPECT_EQ(r.add(1, 2, "n"), 3u);
-  EXPECT_THAT([&] { r.add(~0ull, 1, "end"); }, ThrowsMessage<sqs::file_error>(HasSubstr("end is 18446744073709551615 + 1")));
+  EXPECT_THAT([&] { r.add(~0ull, 1, "end"); },
+              ThrowsMessage<sqs::file_error>(HasSubstr("end is 18446744073709551615 + 1")));
   EXPECT_EQ((r.narrow<std::int32_t>(std::int64_t{-5}, "n")), -5);
   EXPECT_THAT([&] { r.narrow<std::uint32_t>(std::int64_t{-1}, "count"); },
               ThrowsMessage<sqs::file_error>(HasSubstr("count is -1, outside 0 .. 4294967295")));
@@ -64,8 +66,8 @@ TEST(bytes, a_limit_names_the_member_to_raise) {
   const sqs::byte_reader r({}, "x.bin");
   r.limit(8, 8, "rank", "rank");
   EXPECT_THAT([&] { r.limit(9, 8, "rank of 'w'", "rank"); },
-              ThrowsMessage<sqs::file_error>(HasSubstr(
-                  "rank of 'w' is 9, above the limit of 8; raise limits::rank if this file is genuine")));
+              ThrowsMessage<sqs::file_error>(
+                  HasSubstr("rank of 'w' is 9, above the limit of 8; raise limits::rank if this file is genuine")));
 }
 
 TEST(bytes, seeking_past_the_end_is_an_error) {

@@ -149,13 +149,15 @@ TEST(file, stale_temporaries_of_dead_processes_are_removed_and_reported) {
 TEST(file, reading_names_path_and_reason) {
   const scratch s;
   const std::string missing = (s.root / "none.bin").string();
-  EXPECT_THAT([&] { sqs::read_file(missing); },
-              ThrowsMessage<sqs::file_error>("sqs::read_file: cannot open " + missing +
-                                             ": No such file or directory (errno 2); check the path and its permissions"));
+  EXPECT_THAT(
+      [&] { sqs::read_file(missing); },
+      ThrowsMessage<sqs::file_error>("sqs::read_file: cannot open " + missing +
+                                     ": No such file or directory (errno 2); check the path and its permissions"));
   EXPECT_THAT([&] { sqs::read_file(s.root); }, ThrowsMessage<sqs::file_error>(HasSubstr("is not a regular file")));
   std::ofstream(s.root / "big") << "0123456789";
-  EXPECT_THAT([&] { sqs::read_file(s.root / "big", {.file_bytes = 9}); },
-              ThrowsMessage<sqs::file_error>(HasSubstr("has 10 bytes, above the limit of 9; raise limits::file_bytes")));
+  EXPECT_THAT(
+      [&] { sqs::read_file(s.root / "big", {.file_bytes = 9}); },
+      ThrowsMessage<sqs::file_error>(HasSubstr("has 10 bytes, above the limit of 9; raise limits::file_bytes")));
 }
 
 TEST(file, reading_continues_after_short_and_interrupted_reads_and_reports_the_rest) {
@@ -176,9 +178,12 @@ TEST(file, reading_continues_after_short_and_interrupted_reads_and_reports_the_r
     errno = EIO;
     return -1;
   };
-  EXPECT_THAT([&] { sqs::read_file(s.root / "f", {}, c); },
-              ThrowsMessage<sqs::file_error>(HasSubstr("cannot read " + (s.root / "f").string() + ": Input/output error")));
-  c.read = [&](int d, void* b, std::size_t size) { return n++ < 100 ? (n = 100, real.read(d, b, std::min<std::size_t>(size, 4))) : 0; };
+  EXPECT_THAT(
+      [&] { sqs::read_file(s.root / "f", {}, c); },
+      ThrowsMessage<sqs::file_error>(HasSubstr("cannot read " + (s.root / "f").string() + ": Input/output error")));
+  c.read = [&](int d, void* b, std::size_t size) {
+    return n++ < 100 ? (n = 100, real.read(d, b, std::min<std::size_t>(size, 4))) : 0;
+  };
   n = 0;
   EXPECT_THAT([&] { sqs::read_file(s.root / "f", {}, c); },
               ThrowsMessage<sqs::file_error>(HasSubstr("ended after 4 of 10 bytes; it changed while it was read")));
@@ -198,9 +203,9 @@ TEST(file, paths_from_tables_stay_under_the_root) {
   EXPECT_EQ(sqs::contained_path(root, "samples/missing.bin", "t"), fs::canonical(root) / "samples/missing.bin");
   const auto rejects = [&](const std::string& name, const std::string& why) {
     EXPECT_THAT([&] { sqs::contained_path(root, name, "sample_data 'abc'"); },
-                ThrowsMessage<sqs::file_error>(::testing::AllOf(
-                    HasSubstr("sqs::contained_path: sample_data 'abc' names the file '"), HasSubstr(why),
-                    HasSubstr("must be relative and stay under " + root.string()))));
+                ThrowsMessage<sqs::file_error>(
+                    ::testing::AllOf(HasSubstr("sqs::contained_path: sample_data 'abc' names the file '"),
+                                     HasSubstr(why), HasSubstr("must be relative and stay under " + root.string()))));
   };
   rejects("", "is empty");
   rejects("/etc/passwd", "is absolute");

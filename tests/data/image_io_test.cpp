@@ -47,8 +47,8 @@ TEST(image_io, every_truncation_of_a_jpeg_is_an_error_that_names_the_file) {
   const auto file = sqs::encode_jpeg(gradient(64, 64));
   for (std::size_t n = 0; n + 2 <= file.size(); n += n < 700 ? 7 : 1) {
     EXPECT_THAT([&] { sqs::decode_jpeg(std::span(file).first(n), "cam/front.jpg"); },
-                ThrowsMessage<sqs::file_error>(AllOf(HasSubstr("sqs::decode_jpeg: cam/front.jpg ("),
-                                                     HasSubstr("cannot be decoded: "))))
+                ThrowsMessage<sqs::file_error>(
+                    AllOf(HasSubstr("sqs::decode_jpeg: cam/front.jpg ("), HasSubstr("cannot be decoded: "))))
         << n << " of " << file.size();
   }
   EXPECT_THAT([&] { sqs::decode_jpeg(std::span(file).first(file.size() / 2 + 300), "a.jpg"); },

@@ -14,7 +14,8 @@ struct slow_set {
   sqs::idx size() const { return 37; }
   sqs::sample sample(sqs::idx i) const {
     ++in_work;
-    std::this_thread::sleep_for(std::chrono::microseconds(static_cast<long>(sqs::mix_bits(static_cast<std::uint64_t>(i)) % 900)));
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(static_cast<long>(sqs::mix_bits(static_cast<std::uint64_t>(i)) % 900)));
     --in_work;
     if (i % 11 == 10) { sqs::raise<sqs::file_error>("broken ", i); }
     sqs::sample s;

@@ -78,9 +78,8 @@ TEST(loader, resumes_at_any_step) {
 
 TEST(loader, prepares_items_with_their_position) {
   const counting_set set{.n = 4};
-  sqs::loader l(set, {.seed = 2, .first_step = 6}, [](const sqs::sample& s, sqs::loader_position p) {
-    return std::pair(s.token, p);
-  });
+  sqs::loader l(set, {.seed = 2, .first_step = 6},
+                [](const sqs::sample& s, sqs::loader_position p) { return std::pair(s.token, p); });
   EXPECT_EQ(l.step(), 6);
   const auto [token, p] = l.next();
   EXPECT_EQ(l.step(), 7);
@@ -100,7 +99,8 @@ TEST(loader, a_broken_sample_is_reported_at_its_step_and_the_next_call_goes_on) 
 
 TEST(loader, misuse_is_explained) {
   const counting_set none, one{.n = 1};
-  EXPECT_THAT([&] { sqs::loader l(none, {}); }, ThrowsMessage<sqs::precondition_error>(HasSubstr("the data set is empty")));
+  EXPECT_THAT([&] { sqs::loader l(none, {}); },
+              ThrowsMessage<sqs::precondition_error>(HasSubstr("the data set is empty")));
   EXPECT_THAT([&] { sqs::loader l(one, {.threads = 0}); },
               ThrowsMessage<sqs::precondition_error>(HasSubstr("first_step 0, threads 0, capacity 3")));
   EXPECT_THROW(sqs::loader(one, {.capacity = 0}), sqs::precondition_error);

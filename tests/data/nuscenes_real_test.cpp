@@ -35,7 +35,9 @@ struct node {
   std::string at = "golden";
   node operator[](const std::string& key) const { return {sqs::json_fields(v, at).get(key.c_str()), at + "." + key}; }
   node operator[](std::size_t i) const { return {v.as<sqs::json_value::array>()->at(i), sqs::concat(at, "[", i, "]")}; }
-  double number() const { return v.as<double>() != nullptr ? *v.as<double>() : static_cast<double>(*v.as<std::int64_t>()); }
+  double number() const {
+    return v.as<double>() != nullptr ? *v.as<double>() : static_cast<double>(*v.as<std::int64_t>());
+  }
   const std::string& text() const { return *v.as<std::string>(); }
   std::size_t size() const { return v.as<sqs::json_value::array>()->size(); }
 };
@@ -64,7 +66,8 @@ void expect_view(const sqs::camera_view& view, const sqs::lidar_sweep& lidar, co
   EXPECT_EQ(static_cast<double>(view.timestamp_us), g["timestamp"].number());
   for (std::size_t r = 0; r < 3; ++r) {
     for (std::size_t c = 0; c < 3; ++c) {
-      EXPECT_NEAR(view.T_cam_ref.rotation(static_cast<int>(r), static_cast<int>(c)), g["T_cam_ref"][r][c].number(), 1e-9);
+      EXPECT_NEAR(view.T_cam_ref.rotation(static_cast<int>(r), static_cast<int>(c)), g["T_cam_ref"][r][c].number(),
+                  1e-9);
     }
   }
   EXPECT_NEAR(view.T_cam_ref.translation.x, g["T_cam_ref"][0][3].number(), 1e-9);
@@ -96,7 +99,8 @@ void expect_view(const sqs::camera_view& view, const sqs::lidar_sweep& lidar, co
 
 void expect_box(const sqs::sample& s, const node& g) {
   for (const auto& b : s.boxes) {
-    const sqs::vec3<double> d = b.center - sqs::vec3<double>{g["center"][0].number(), g["center"][1].number(), g["center"][2].number()};
+    const sqs::vec3<double> d =
+        b.center - sqs::vec3<double>{g["center"][0].number(), g["center"][1].number(), g["center"][2].number()};
     if (sqs::length(d) > 1e-6) { continue; }
     EXPECT_EQ(b.size.x, g["size"][0].number());
     EXPECT_EQ(b.size.y, g["size"][1].number());

@@ -33,7 +33,8 @@ TEST(nuscenes, reads_key_frames_in_time_with_poses_at_their_own_times) {
   EXPECT_EQ(s.views[0].camera.fx, 10);
   EXPECT_EQ(s.views[0].camera.cy, 2);
   EXPECT_EQ(s.views[0].picture.width, 8);
-  // 10 m ahead of the LiDAR; when the camera exposes, the vehicle is 2 m further: z = 8, and 0.3 m higher than the camera.
+  // 10 m ahead of the LiDAR; when the camera exposes, the vehicle is 2 m further: z = 8, and 0.3 m higher than the
+  // camera.
   const auto p = s.views[0].T_cam_ref * sqs::vec3<double>(s.lidar.points[0]);
   EXPECT_NEAR(p.x, 0, 1e-12);
   EXPECT_NEAR(p.y, -0.3, 1e-12);
@@ -89,43 +90,55 @@ void opening_fails(tiny_nuscenes& tiny, const std::string& table, const std::str
                    const std::string& why) {
   const std::string good = tiny.tables.at(table);
   tiny.spoil(table, from, to);
-  EXPECT_THAT([&] { tiny.open(); }, ThrowsMessage<sqs::file_error>(AllOf(HasSubstr(table + ".json"), HasSubstr(why)))) << to;
+  EXPECT_THAT([&] { tiny.open(); }, ThrowsMessage<sqs::file_error>(AllOf(HasSubstr(table + ".json"), HasSubstr(why))))
+      << to;
   tiny.tables[table] = good;
 }
 
 TEST(nuscenes, broken_tables_name_table_record_token_and_field) {
   tiny_nuscenes tiny(test_name());
-  const auto bad = [&](const std::string& table, const std::string& from, const std::string& to, const std::string& why) {
-    opening_fails(tiny, table, from, to, why);
-  };
-  bad("sample", R"("next":"s1")", R"("next":"gone")", "(token s0): field 'next' is 'gone', which is not in sample.json (dangling token)");
+  const auto bad = [&](const std::string& table, const std::string& from, const std::string& to,
+                       const std::string& why) { opening_fails(tiny, table, from, to, why); };
+  bad("sample", R"("next":"s1")", R"("next":"gone")",
+      "(token s0): field 'next' is 'gone', which is not in sample.json (dangling token)");
   bad("sample", R"("next":"")", R"("next":"s0")", "is 's0', which was reached before (the list has a cycle)");
   bad("sample", R"("token":"s1")", R"("token":"s0")", "record 1 (token s0): field 'token' occurs twice in this table");
   bad("sample", R"("timestamp":1500000)", R"("timestamp":"x")", "field 'timestamp' is a string instead of an integer");
-  bad("scene", R"("first_sample_token":"s0")", R"("first_sample_token":"s9")", "field 'first_sample_token' is 's9', which is not in sample.json");
+  bad("scene", R"("first_sample_token":"s0")", R"("first_sample_token":"s9")",
+      "field 'first_sample_token' is 's9', which is not in sample.json");
   bad("sample_data", R"("calibrated_sensor_token":"cs0")", R"("calibrated_sensor_token":"cs8")",
-      "record 0 (token d00): field 'calibrated_sensor_token' is 'cs8', which is not in calibrated_sensor.json (dangling token)");
+      "record 0 (token d00): field 'calibrated_sensor_token' is 'cs8', which is not in calibrated_sensor.json "
+      "(dangling token)");
   bad("sample_data", R"("ego_pose_token":"p00")", R"("ego_pose_token":"p99")",
       "record 0 (token d00): field 'ego_pose_token' is 'p99', which is not in ego_pose.json (dangling token)");
   bad("sample_data", R"("sample_token":"s0")", R"("sample_token":"s1")", "already has a key frame of CAM_FRONT");
-  bad("sample_data", R"("is_key_frame":true)", R"("is_key_frame":false)", "sample s0 has no key frame of CAM_FRONT in ");
+  bad("sample_data", R"("is_key_frame":true)", R"("is_key_frame":false)",
+      "sample s0 has no key frame of CAM_FRONT in ");
   bad("sample_data", R"("is_key_frame":true,)", "", "field 'is_key_frame' is missing");
   bad("sample_data", R"("height":4)", R"("height":-4)", "field 'height' is -4 pixels");
-  bad("calibrated_sensor", R"("sensor_token":"se0")", R"("sensor_token":"x")", "field 'sensor_token' is 'x', which is not in sensor.json");
-  bad("calibrated_sensor", "[[10,0,4]", "[[0,0,4]", "(token cs0): field 'camera_intrinsic' is singular or skewed (fx 0, fy 10");
+  bad("calibrated_sensor", R"("sensor_token":"se0")", R"("sensor_token":"x")",
+      "field 'sensor_token' is 'x', which is not in sensor.json");
+  bad("calibrated_sensor", "[[10,0,4]", "[[0,0,4]",
+      "(token cs0): field 'camera_intrinsic' is singular or skewed (fx 0, fy 10");
   bad("calibrated_sensor", "[[10,0,4]", "[[10,4]", "field 'camera_intrinsic' is not a list of 3 numbers");
   bad("calibrated_sensor", "[[10,0,4],[0,10,2],[0,0,1]]", "[]", "field 'camera_intrinsic' is not a 3 x 3 matrix");
-  bad("ego_pose", R"("rotation":[1,0,0,0])", R"("rotation":[0,0,0,0])", "(token p00): field 'rotation' is a quaternion (w,x,y,z) of length 0");
+  bad("ego_pose", R"("rotation":[1,0,0,0])", R"("rotation":[0,0,0,0])",
+      "(token p00): field 'rotation' is a quaternion (w,x,y,z) of length 0");
   bad("ego_pose", R"("rotation":[1,0,0,0])", R"("rotation":[NaN,0,0,0])", "invalid literal");
-  bad("ego_pose", R"("rotation":[1,0,0,0])", R"("rotation":[null,0,0,0])", "field 'rotation' holds null as element 0 instead of a finite number");
+  bad("ego_pose", R"("rotation":[1,0,0,0])", R"("rotation":[null,0,0,0])",
+      "field 'rotation' holds null as element 0 instead of a finite number");
   bad("ego_pose", R"("translation":[102)", R"("translation":[1e999)", "number overflow");
-  bad("sample_annotation", R"("next":"a1")", R"("next":"a7")", "(token a0): field 'next' is 'a7', which is not in sample_annotation.json");
-  bad("sample_annotation", R"("instance_token":"i")", R"("instance_token":"j")", "which is not in instance.json (dangling token)");
+  bad("sample_annotation", R"("next":"a1")", R"("next":"a7")",
+      "(token a0): field 'next' is 'a7', which is not in sample_annotation.json");
+  bad("sample_annotation", R"("instance_token":"i")", R"("instance_token":"j")",
+      "which is not in instance.json (dangling token)");
   bad("sample_annotation", R"("size":[2,4,1.5])", R"("size":[2,0,1.5])", "field 'size' is not positive");
-  bad("instance", R"("category_token":"c")", R"("category_token":"d")", "which is not in category.json (dangling token)");
+  bad("instance", R"("category_token":"c")", R"("category_token":"d")",
+      "which is not in category.json (dangling token)");
   bad("scene", "[{", "[{,", "at byte 3: parse error");
   tiny.tables["sample"] = "{}";
-  EXPECT_THAT([&] { tiny.open(); }, ThrowsMessage<sqs::file_error>(HasSubstr("sample.json does not hold a list of records")));
+  EXPECT_THAT([&] { tiny.open(); },
+              ThrowsMessage<sqs::file_error>(HasSubstr("sample.json does not hold a list of records")));
 }
 
 TEST(nuscenes, a_missing_table_or_version_is_named) {
@@ -134,14 +147,16 @@ TEST(nuscenes, a_missing_table_or_version_is_named) {
   sqs_test::fs::remove(tiny.root / "v1.0-mini/ego_pose.json");
   tiny.tables.erase("ego_pose");
   EXPECT_THAT([&] { tiny.open(); },
-              ThrowsMessage<sqs::file_error>("sqs::nuscenes_dataset: the table " + (tiny.root / "v1.0-mini/ego_pose.json").string() +
-                                             " is missing; give the root of a complete data set in the nuScenes format"));
+              ThrowsMessage<sqs::file_error>(
+                  "sqs::nuscenes_dataset: the table " + (tiny.root / "v1.0-mini/ego_pose.json").string() +
+                  " is missing; give the root of a complete data set in the nuScenes format"));
   EXPECT_THAT([&] { sqs::nuscenes_dataset(tiny.root / "samples"); },
-              ThrowsMessage<sqs::file_error>(HasSubstr("holds 0 versions with tables (looked for v*/sample.json); give the folder")));
+              ThrowsMessage<sqs::file_error>(
+                  HasSubstr("holds 0 versions with tables (looked for v*/sample.json); give the folder")));
   sqs_test::fs::create_directories(tiny.root / "v1.0-trainval");
   std::ofstream(tiny.root / "v1.0-trainval/sample.json") << "[]";
-  EXPECT_THAT([&] { tiny.open(); },
-              ThrowsMessage<sqs::file_error>(HasSubstr("holds 2 versions with tables (v1.0-mini, v1.0-trainval); choose one")));
+  EXPECT_THAT([&] { tiny.open(); }, ThrowsMessage<sqs::file_error>(HasSubstr(
+                                        "holds 2 versions with tables (v1.0-mini, v1.0-trainval); choose one")));
 }
 
 TEST(nuscenes, broken_files_of_a_sample_are_named) {
@@ -169,15 +184,17 @@ TEST(nuscenes, broken_files_of_a_sample_are_named) {
   sqs_test::fs::remove(tiny.root / front);
   fails(front, "No such file or directory");
   EXPECT_NO_THROW(set.sample(1));
-  EXPECT_THAT([&] { set.sample(2); }, ThrowsMessage<sqs::precondition_error>(HasSubstr("sample 2 of 2; give 0 .. size() - 1")));
+  EXPECT_THAT([&] { set.sample(2); },
+              ThrowsMessage<sqs::precondition_error>(HasSubstr("sample 2 of 2; give 0 .. size() - 1")));
 }
 
 TEST(nuscenes, file_names_cannot_leave_the_root) {
   for (const std::string name : {"../secret.jpg", "/etc/passwd", "samples/../../secret.jpg", ""}) {
     tiny_nuscenes tiny(test_name());
     tiny.spoil("sample_data", R"("filename":"samples/CAM_FRONT/0.jpg")", R"("filename":")" + name + "\"");
-    EXPECT_THAT([&] { tiny.open().sample(0); },
-                ThrowsMessage<sqs::file_error>(HasSubstr("sqs::contained_path: sample_data.json, token d00 names the file '")));
+    EXPECT_THAT(
+        [&] { tiny.open().sample(0); },
+        ThrowsMessage<sqs::file_error>(HasSubstr("sqs::contained_path: sample_data.json, token d00 names the file '")));
   }
 }
 

@@ -79,7 +79,8 @@ TEST(procedural, has_the_shape_of_every_data_set) {
 TEST(procedural, cameras_look_where_their_names_say) {
   const auto s = sqs::procedural_dataset({.height = 44, .width = 80}).sample(0);
   // x right, y forward: 20 m in each direction must be in front of its camera, near the middle.
-  const std::array<sqs::vec3<double>, 6> ahead{{{0, 20, 0}, {16.6, 11.2, 0}, {-16.4, 11.5, 0}, {0, -20, 0}, {-19, -6.2, 0}, {18.8, -6.8, 0}}};
+  const std::array<sqs::vec3<double>, 6> ahead{
+      {{0, 20, 0}, {16.6, 11.2, 0}, {-16.4, 11.5, 0}, {0, -20, 0}, {-19, -6.2, 0}, {18.8, -6.8, 0}}};
   for (std::size_t v = 0; v < 6; ++v) {
     const auto p = s.views[v].T_cam_ref * ahead[v];
     EXPECT_GT(p.z, 17) << s.views[v].name;
@@ -124,7 +125,8 @@ TEST(procedural, lidar_points_on_the_ground_lie_on_it_and_on_boxes_inside_them) 
     for (const auto& p : s.lidar.points) {
       const auto d = sqs::yaw_rotation(-b.yaw) * (sqs::vec3<double>(p) - b.center);
       // Axles stick out 1 % to the sides; a foot's width around the rest.
-      inside += std::abs(d.x) < b.size.x / 2 + 0.1 && std::abs(d.y) < b.size.y / 2 + 0.1 && std::abs(d.z) < b.size.z / 2 + 0.1;
+      inside += std::abs(d.x) < b.size.x / 2 + 0.1 && std::abs(d.y) < b.size.y / 2 + 0.1 &&
+                std::abs(d.z) < b.size.z / 2 + 0.1;
     }
     EXPECT_GE(inside, b.lidar_points) << b.category;
     seen += b.lidar_points > 0;
@@ -190,7 +192,8 @@ TEST(procedural, seeds_and_scenes_give_clearly_different_streets) {
 
 TEST(procedural, misuse_is_explained) {
   EXPECT_THAT([] { sqs::procedural_dataset({.height = 0}); },
-              ThrowsMessage<sqs::precondition_error>(HasSubstr("8 scenes of 1 samples, 0 x 1600 pixels of 2 rays; all must be positive")));
+              ThrowsMessage<sqs::precondition_error>(
+                  HasSubstr("8 scenes of 1 samples, 0 x 1600 pixels of 2 rays; all must be positive")));
   EXPECT_THAT([] { sqs::procedural_dataset({.scenes = 2}).sample(2); },
               ThrowsMessage<sqs::precondition_error>(HasSubstr("sample 2 of 2; give 0 .. size() - 1")));
 }

@@ -32,10 +32,11 @@ struct tiny_nuscenes {
                         : R"(1.8],"rotation":[0.7071067811865476,0,0,-0.7071067811865476],"camera_intrinsic":[]})");
       for (const std::string s : {"0", "1"}) {
         const std::string file = "samples/" + channel + "/" + s + (v < 6 ? ".jpg" : ".pcd.bin");
-        data += comma(data) + R"({"token":"d)" + id + s + R"(","sample_token":"s)" + s + R"(","ego_pose_token":"p)" + id + s +
-                R"(","calibrated_sensor_token":"cs)" + id + R"(","timestamp":100)" + id + s +
+        data += comma(data) + R"({"token":"d)" + id + s + R"(","sample_token":"s)" + s + R"(","ego_pose_token":"p)" +
+                id + s + R"(","calibrated_sensor_token":"cs)" + id + R"(","timestamp":100)" + id + s +
                 R"(,"is_key_frame":true,"height":4,"width":8,"filename":")" + file + R"("})";
-        // The vehicle is at x = 100; it moves 2 m between the LiDAR's time and the cameras' and 5 m from frame to frame.
+        // The vehicle is at x = 100; it moves 2 m between the LiDAR's time and the cameras' and 5 m from frame to
+        // frame.
         const int x = 100 + (v < 6 ? 2 : 0) + (s == "1" ? 5 : 0);
         poses += comma(poses) + R"({"token":"p)" + id + s + R"(","timestamp":1,"rotation":[1,0,0,0],"translation":[)" +
                  std::to_string(x) + ",50,0]}";
@@ -48,12 +49,15 @@ struct tiny_nuscenes {
       }
     }
     // Not a key frame and another sensor's: both are left out, whatever they say.
-    data += R"(,{"token":"sweep","sample_token":"s0","ego_pose_token":"nowhere","calibrated_sensor_token":"cs0","timestamp":1,
+    data +=
+        R"(,{"token":"sweep","sample_token":"s0","ego_pose_token":"nowhere","calibrated_sensor_token":"cs0",
+               "timestamp":1,
                "is_key_frame":false,"height":4,"width":8,"filename":"x"})";
     tables["sensor"] = "[" + sensors + "]";
     tables["calibrated_sensor"] = "[" + mounted + "]";
     tables["sample_data"] = "[" + data + "]";
-    tables["ego_pose"] = "[" + poses + R"(,{"token":"unused","timestamp":1,"rotation":[9,9,9,9],"translation":[0,0,0]}])";
+    tables["ego_pose"] =
+        "[" + poses + R"(,{"token":"unused","timestamp":1,"rotation":[9,9,9,9],"translation":[0,0,0]}])";
     tables["category"] = R"([{"token":"c","name":"vehicle.car"}])";
     tables["instance"] = R"([{"token":"i","category_token":"c"}])";
     tables["sample_annotation"] =

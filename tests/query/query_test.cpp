@@ -218,7 +218,7 @@ struct half_square {
 
 TEST(anchor_encoder, gradient_of_the_whole_module) {
   cpu e{.threads = 2};
-  nn::initializer init(3);
+  initializer init(3);
   query::anchor_config c;
   probe m{{random_anchors(4, c, 5), {}}, query::anchor_encoder<double>::make(c, 8, init)};
   const auto r = check_model_gradient(e, m, {.step = 1e-6, .samples = 12}, [&](auto& g) {

@@ -27,8 +27,8 @@ TEST(lidar_depth, nearest_wins_in_any_order) {
 
 TEST(lidar_depth, drops_what_is_out_of_range_behind_outside_or_on_the_own_vehicle) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  const std::vector<sqs::vec3<float>> dropped{{0, 60.1f, 0}, {0, 3.4f, 0},   {0, -10, 0}, {-4.01f, 10, 0}, {4, 10, 0},
-                                              {0, 10, 2.01f}, {0, 10, -2},   {nan, 10, 0}, {0, inf, 0},     {0, nan, 0}};
+  const std::vector<sqs::vec3<float>> dropped{{0, 60.1f, 0},  {0, 3.4f, 0}, {0, -10, 0},  {-4.01f, 10, 0}, {4, 10, 0},
+                                              {0, 10, 2.01f}, {0, 10, -2},  {nan, 10, 0}, {0, inf, 0},     {0, nan, 0}};
   for (const auto& p : dropped) {
     for (const float d : sqs::lidar_depth({p}, camera, looking_forward)) { EXPECT_EQ(d, 0.0f) << p.x << " " << p.y; }
   }
@@ -64,9 +64,12 @@ TEST(lidar_depth, a_mirrored_camera_mirrors_the_image) {
 
 TEST(lidar_depth, no_points_give_an_empty_image_and_a_broken_camera_an_error) {
   for (const float d : sqs::lidar_depth({}, camera, looking_forward)) { EXPECT_EQ(d, 0.0f); }
-  EXPECT_THAT([] { sqs::lidar_depth({}, {0, 10, 4, 2, 8, 4}, looking_forward); },
-              ::testing::ThrowsMessage<sqs::precondition_error>(
-                  ::testing::HasSubstr("the camera of a depth image has singular intrinsics (fx 0")));
+  EXPECT_THAT(
+      [] {
+        sqs::lidar_depth({}, {0, 10, 4, 2, 8, 4}, looking_forward);
+      },
+      ::testing::ThrowsMessage<sqs::precondition_error>(
+          ::testing::HasSubstr("the camera of a depth image has singular intrinsics (fx 0")));
 }
 
 } // namespace

@@ -14,7 +14,9 @@ using ::testing::ThrowsMessage;
 sqs::sample one_view() {
   sqs::sample s;
   s.token = "tok";
-  s.views.push_back({.name = "CAM_FRONT", .picture = sqs::image(4, 8), .camera = {10, 10, 4, 2, 8, 4},
+  s.views.push_back({.name = "CAM_FRONT",
+                     .picture = sqs::image(4, 8),
+                     .camera = {10, 10, 4, 2, 8, 4},
                      .T_cam_ref = {{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {}}});
   s.views[0].picture.at(1, 5)[0] = 255; // red
   s.lidar.points = {{1.0f, 10.0f, 0.55f}};

@@ -49,7 +49,10 @@ TEST(preprocess, the_fitting_plan_covers_the_target_from_below) {
   EXPECT_EQ(d.crop_x, 200);
   for (int w = 1; w < 1600; ++w) { // never a pixel short
     const auto p = sqs::fitting_plan(900, 1600, 9, w);
-    EXPECT_NO_THROW(sqs::prepared(sqs::image(900, 1600), {.scale = p.scale, .crop_x = p.crop_x + w - 1, .crop_y = p.crop_y, .height = 1, .width = 1})) << w;
+    EXPECT_NO_THROW(
+        sqs::prepared(sqs::image(900, 1600),
+                      {.scale = p.scale, .crop_x = p.crop_x + w - 1, .crop_y = p.crop_y, .height = 1, .width = 1}))
+        << w;
     if (w > 40) { w += 97; }
   }
 }
@@ -81,7 +84,8 @@ TEST(preprocess, the_picture_moves_as_the_transform_says) {
   for (const double scale : {1.0, 0.5, 0.2, 0.44}) {
     for (const bool flip : {false, true}) {
       const int height = static_cast<int>(90 * scale) - 2, width = static_cast<int>(160 * scale) - 3;
-      const auto p = sqs::prepared(i, {.scale = scale, .crop_x = 1, .crop_y = 2, .height = height, .width = width, .flip = flip});
+      const auto p =
+          sqs::prepared(i, {.scale = scale, .crop_x = 1, .crop_y = 2, .height = height, .width = width, .flip = flip});
       const auto c = centre_of_mass(p.picture);
       EXPECT_NEAR(c.x, p.transform.ax * 83.7 + p.transform.bx, 0.02) << scale << flip;
       EXPECT_NEAR(c.y, p.transform.ay * 52.2 + p.transform.by, 0.02) << scale << flip;
@@ -91,8 +95,11 @@ TEST(preprocess, the_picture_moves_as_the_transform_says) {
 }
 
 TEST(preprocess, the_camera_follows_the_picture) {
-  sqs::camera_view v{.name = "CAM", .picture = sqs::image(900, 1600), .camera = {1266, 1266, 816, 491, 1600, 900},
-                     .T_cam_ref = {}, .timestamp_us = 5};
+  sqs::camera_view v{.name = "CAM",
+                     .picture = sqs::image(900, 1600),
+                     .camera = {1266, 1266, 816, 491, 1600, 900},
+                     .T_cam_ref = {},
+                     .timestamp_us = 5};
   const sqs::vec3<double> p{3, 1, 20};
   const auto before = v.camera.project(p);
   auto plan = sqs::fitting_plan(900, 1600, 176, 320);

@@ -21,9 +21,8 @@ TEST(image, stores_rgb_rows_from_the_top) {
   EXPECT_EQ(i.pixels.size(), 18u);
   i.at(1, 2)[0] = 9;
   EXPECT_EQ(i.pixels[15], 9);
-  EXPECT_THAT([] { sqs::image(-1, 3); },
-              ::testing::ThrowsMessage<sqs::precondition_error>(
-                  "sqs::image: size -1 x 3 is negative; give height and width in pixels"));
+  EXPECT_THAT([] { sqs::image(-1, 3); }, ::testing::ThrowsMessage<sqs::precondition_error>(
+                                             "sqs::image: size -1 x 3 is negative; give height and width in pixels"));
 }
 
 // The vehicle drives 2 m forward along global x between the LiDAR's time and the exposure. A point 10 m ahead of the
@@ -40,11 +39,12 @@ TEST(sample, the_pose_respects_the_time_of_exposure) {
 
 TEST(sample, turning_the_reference_frame_leaves_what_cameras_see) {
   sqs::sample s;
-  s.views.push_back({.name = "a", .picture = {}, .camera = {}, .T_cam_ref = {{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {.1, .2, .3}}});
+  s.views.push_back(
+      {.name = "a", .picture = {}, .camera = {}, .T_cam_ref = {{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {.1, .2, .3}}});
   s.lidar.points = {{3, 4, 5}};
   s.T_global_ref = {sqs::mat3<double>::identity(), {7, 8, 9}};
-  s.boxes.push_back({.center = {3, 4, 5}, .size = {4, 2, 1}, .yaw = 3.0, .velocity = {1, 0}, .category = "c",
-                     .instance = "i"});
+  s.boxes.push_back(
+      {.center = {3, 4, 5}, .size = {4, 2, 1}, .yaw = 3.0, .velocity = {1, 0}, .category = "c", .instance = "i"});
   const sqs::sample r = sqs::rotated(s, pi / 2);
   expect_near(sqs::vec3<double>(r.lidar.points[0]), {-4, 3, 5}, 1e-6);
   expect_near(r.boxes[0].center, {-4, 3, 5});

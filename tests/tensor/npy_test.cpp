@@ -30,7 +30,8 @@ void rejects(const std::vector<std::byte>& file, const std::string& why) {
 
 TEST(npy, reads_what_numpy_writes) {
   // np.save of np.array([[1, 2, 3]], dtype='<i2')
-  const auto t = sqs::decode_npy(raw("{'descr': '<i2', 'fortran_order': False, 'shape': (1, 3), }          \n", 6), "a");
+  const auto t =
+      sqs::decode_npy(raw("{'descr': '<i2', 'fortran_order': False, 'shape': (1, 3), }          \n", 6), "a");
   EXPECT_EQ(t.dtype, "I16");
   EXPECT_EQ(t.shape, (std::vector<std::int64_t>{1, 3}));
   EXPECT_EQ((sqs::to_tensor<std::int16_t, 2>(t, "a"))(0, 2), 0x0101);
@@ -52,23 +53,27 @@ TEST(npy, round_trip_is_aligned_and_keeps_every_type) {
 }
 
 TEST(npy, hostile_files_are_refused) {
-  rejects(with_shape("(4294967296, 4294967296)", 0), "does not fit 64 bits"); // H2
-  rejects(with_shape("(-1,)", 4), "shape holds something else than counts");  // H3
+  rejects(with_shape("(4294967296, 4294967296)", 0), "does not fit 64 bits");      // H2
+  rejects(with_shape("(-1,)", 4), "shape holds something else than counts");       // H3
   rejects(with_shape("(2,)", 4), "F32 [2] takes 8 bytes but 4 follow the header"); // H4
   rejects(with_shape("(1,)", 5), "F32 [1] takes 4 bytes but 5 follow the header");
   rejects(with_shape("(9223372036854775807,)", 4), "does not fit 64 bits"); // H6
   rejects(with_shape("(92233720368547758070,)", 4), "shape holds something else than counts");
-  rejects(with_shape("(1,1,1,1,1,1,1,1,1)", 4), "the number of dimensions is 9, above the limit of 8; raise limits::rank");
-  rejects(with_shape("(1", 4), "the header has no ','"); // becomes "(1, }": see below
+  rejects(with_shape("(1,1,1,1,1,1,1,1,1)", 4),
+          "the number of dimensions is 9, above the limit of 8; raise limits::rank");
+  rejects(with_shape("(1", 4), "shape holds something else than counts");
   rejects(raw("{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4), "descr is '>f4'; only little-endian");
   rejects(raw("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", 4), "descr is '|O'");
   rejects(raw("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4), "descr is a structured type");
-  rejects(raw("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4), "fortran_order is True; save np.ascontiguousarray(x)");
+  rejects(raw("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4),
+          "fortran_order is True; save np.ascontiguousarray(x)");
   rejects(raw("{'descr': '<f4', 'fortran_order': 1, 'shape': (1,), }", 4), "neither True nor False");
-  rejects(raw("{'descr': '<f4', 'descr': '<f4', 'shape': (1,), }", 4), "header key 'descr' is unknown or occurs twice"); // H11
+  rejects(raw("{'descr': '<f4', 'descr': '<f4', 'shape': (1,), }", 4),
+          "header key 'descr' is unknown or occurs twice"); // H11
   rejects(raw("{'descr': '<f4', 'evil': 1, 'shape': (1,), }", 4), "header key 'evil' is unknown or occurs twice");
   rejects(raw("{'descr': '<f4', 'shape': (1,), }", 4), "the header lacks descr, fortran_order or shape");
-  rejects(raw("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), } x", 4), "text behind the header's closing brace");
+  rejects(raw("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), } x", 4),
+          "text behind the header's closing brace");
   rejects(raw("{'descr", 4), "endless string");
   rejects(raw("", 4), "the header has no '{'");
   auto file = with_shape("(1,)", 4);
@@ -82,22 +87,32 @@ TEST(npy, hostile_files_are_refused) {
   }
   // Version 2 with a header length near 2^32 (H1).
   std::string long_header("\x93NUMPY\x02\x00\xfc\xff\xff\xff{}", 14);
-  EXPECT_THAT([&] { sqs::decode_npy(sqs::bytes_of(long_header), "a.npy"); },
-              ThrowsMessage<sqs::file_error>(HasSubstr("the header's length is 4294967292, above the limit of 100000000")));
+  EXPECT_THAT(
+      [&] { sqs::decode_npy(sqs::bytes_of(long_header), "a.npy"); },
+      ThrowsMessage<sqs::file_error>(HasSubstr("the header's length is 4294967292, above the limit of 100000000")));
 }
 
 TEST(npy, misuse_is_explained) {
-  EXPECT_THAT([] { sqs::encode_npy({"BF16", {1}, std::vector<std::byte>(2)}); },
-              ThrowsMessage<sqs::precondition_error>(HasSubstr("NumPy has no type for BF16; convert to F32 first")));
+  EXPECT_THAT(
+      [] {
+        sqs::encode_npy({"BF16", {1}, std::vector<std::byte>(2)});
+      },
+      ThrowsMessage<sqs::precondition_error>(HasSubstr("NumPy has no type for BF16; convert to F32 first")));
 }
 
 TEST(npy, reads_published_anchors) {
   const char* given = std::getenv("SQS_DATA_DIR");
-  const auto path = std::filesystem::path(given != nullptr ? given : SQS_TEST_DATA_DIR) / "sparsedrive-anchors/kmeans_plan_6.npy";
+  const auto path =
+      std::filesystem::path(given != nullptr ? given : SQS_TEST_DATA_DIR) / "sparsedrive-anchors/kmeans_plan_6.npy";
   if (!std::filesystem::exists(path)) { GTEST_SKIP() << path << " is absent"; }
   const auto t = sqs::read_npy(path);
-  EXPECT_EQ(t.dtype, "F64");
-  EXPECT_EQ(t.data.size() + 128, sqs::read_file(path).size());
+  const auto plan = sqs::to_tensor<float, 4>(t, "plan");
+  EXPECT_EQ(plan.shape(), (sqs::extents<4>{3, 6, 6, 2}));
+  EXPECT_EQ(plan(0, 0, 0, 0), 0.14773485f); // as NumPy reads them
+  EXPECT_EQ(plan(2, 5, 5, 1), 20.55233f);
+  double sum = 0;
+  for (const float v : plan) { sum += v; }
+  EXPECT_NEAR(sum, 1115.1591024566442, 1e-9);
 }
 
 } // namespace

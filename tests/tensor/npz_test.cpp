@@ -85,7 +85,9 @@ void rejects(const std::vector<std::byte>& file, const std::string& why, const s
 
 TEST(npz, round_trip_stored_and_deflated) {
   const std::map<std::string, sqs::stored_tensor> arrays{
-      {"empty", zeros(0)}, {"flow", {"F32", {2, 3}, std::vector<std::byte>(24, std::byte{5})}}, {"semantics", zeros(1000)}};
+      {"empty", zeros(0)},
+      {"flow", {"F32", {2, 3}, std::vector<std::byte>(24, std::byte{5})}},
+      {"semantics", zeros(1000)}};
   const auto file = sqs::encode_npz(arrays);
   EXPECT_EQ(sqs::decode_npz(file, "a"), arrays);
   EXPECT_EQ(sqs::encode_npz(arrays), file);
@@ -99,11 +101,12 @@ TEST(npz, entries_that_are_no_arrays_are_skipped) {
   EXPECT_EQ(sqs::decode_npz(archive({note, honest(zeros(3))}), "a").size(), 1u);
 }
 
-TEST(npz, bombs_are_refused) { // H8
+TEST(npz, bombs_are_refused) {        // H8
   auto e = honest(zeros(10'000'000)); // 1000 : 1
   EXPECT_LT(e.packed.size(), 12'000u);
   rejects(archive({e}), "above the limit of 100 to 1; raise limits::expansion", {.expansion = 100});
-  rejects(archive({e}), "the unpacked size is 10000128, above the limit of 1000000; raise limits::file_bytes", {.file_bytes = 1'000'000});
+  rejects(archive({e}), "the unpacked size is 10000128, above the limit of 1000000; raise limits::file_bytes",
+          {.file_bytes = 1'000'000});
   e.size = 0xFFFFFFF0u;
   rejects(archive({e}), "it declares 4294967280 bytes in ");
   e.size = 5'000'000; // the array's own header says more
@@ -164,7 +167,8 @@ TEST(npz, damage_is_named) {
 
 TEST(npz, reads_published_labels) {
   const char* given = std::getenv("SQS_DATA_DIR");
-  const auto root = std::filesystem::path(given != nullptr ? given : SQS_TEST_DATA_DIR) / "pandaset-nuscenes/gts/scene-0002";
+  const auto root =
+      std::filesystem::path(given != nullptr ? given : SQS_TEST_DATA_DIR) / "pandaset-nuscenes/gts/scene-0002";
   if (!std::filesystem::exists(root)) { GTEST_SKIP() << root << " is absent"; }
   std::array<std::int64_t, 18> count{};
   for (const auto& folder : std::filesystem::directory_iterator(root)) {

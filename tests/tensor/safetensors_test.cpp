@@ -16,8 +16,9 @@ using ::testing::ThrowsMessage;
 namespace fs = std::filesystem;
 
 struct temporary_path {
-  fs::path path = fs::temp_directory_path() / sqs::concat("sqs_st_", ::testing::UnitTest::GetInstance()->current_test_info()->name(),
-                                                          "_", ::getpid(), ".safetensors");
+  fs::path path = fs::temp_directory_path() /
+                  sqs::concat("sqs_st_", ::testing::UnitTest::GetInstance()->current_test_info()->name(), "_",
+                              ::getpid(), ".safetensors");
   ~temporary_path() { fs::remove(path); }
 };
 
@@ -73,9 +74,9 @@ TEST(safetensors, the_same_content_gives_the_same_aligned_bytes) {
   std::uint64_t length = 0;
   std::memcpy(&length, first.data(), 8);
   EXPECT_EQ(length % 8, 0u);
-  EXPECT_LT(text.find("\"a.step\":{"), text.find("\"none\":{"));       // 8 bytes each, by name
-  EXPECT_LT(text.find("\"none\":{"), text.find("\"b.weight\":{"));     // then 4
-  EXPECT_LT(text.find("\"b.weight\":{"), text.find("\"mask\":{"));     // then 1
+  EXPECT_LT(text.find("\"a.step\":{"), text.find("\"none\":{"));   // 8 bytes each, by name
+  EXPECT_LT(text.find("\"none\":{"), text.find("\"b.weight\":{")); // then 4
+  EXPECT_LT(text.find("\"b.weight\":{"), text.find("\"mask\":{")); // then 1
 }
 
 TEST(safetensors, reads_a_file_of_another_writer) {
@@ -114,19 +115,21 @@ TEST(safetensors, hostile_lengths_and_shapes_are_refused) {
   auto file = raw("{}", 0);
   const auto set_length = [&](std::uint64_t n) { std::memcpy(file.data(), &n, 8); };
   set_length(~0ull - 3); // H1
-  rejects(file, "the header's length is 18446744073709551612, above the limit of 100000000; raise limits::header_bytes");
+  rejects(file,
+          "the header's length is 18446744073709551612, above the limit of 100000000; raise limits::header_bytes");
   set_length(99);
   rejects(file, "the header needs 99 bytes but only 2 of 10 are left");
   rejects({}, "the header's length needs 8 bytes");
-  const auto with = [](const std::string& dtype, const std::string& shape, const std::string& offsets, std::size_t bytes) {
+  const auto with = [](const std::string& dtype, const std::string& shape, const std::string& offsets,
+                       std::size_t bytes) {
     return raw(R"({"x":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}", bytes);
   };
-  rejects(with(R"("F32")", "[4294967296,4294967296]", "[0,0]", 0), "does not fit 64 bits"); // H2
+  rejects(with(R"("F32")", "[4294967296,4294967296]", "[0,0]", 0), "does not fit 64 bits");        // H2
   rejects(with(R"("F32")", "[-1]", "[0,4]", 4), "field 'shape' holds something else than counts"); // H3
   rejects(with(R"("F32")", "[1]", "[4,0]", 4), "is not [begin, end] with begin <= end");
   rejects(with(R"("F32")", "[1]", "[-4,0]", 4), "field 'data_offsets' holds something else than counts");
   rejects(with(R"("F32")", "[2]", "[0,4]", 4), "field 'data_offsets' spans 4 bytes but F32 [2] takes 8"); // H4
-  rejects(with(R"("F32")", "[1000000]", "[0,4000000]", 4), "in a data section of 4 bytes"); // H6
+  rejects(with(R"("F32")", "[1000000]", "[0,4000000]", 4), "in a data section of 4 bytes");               // H6
   rejects(with(R"("F32")", "[9223372036854775808]", "[0,4]", 4), "beyond 2^63 - 1");
   rejects(with(R"("F32")", "[1e999]", "[0,4]", 4), "number overflow");
   rejects(with(R"("F32")", "[NaN]", "[0,4]", 4), "invalid literal");
@@ -139,8 +142,9 @@ TEST(safetensors, hostile_lengths_and_shapes_are_refused) {
 
 TEST(safetensors, holes_overlap_and_hidden_bytes_are_refused) { // H5
   const auto two = [](const std::string& a, const std::string& b, std::size_t bytes) {
-    return raw(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + a + R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + b +
-                   "}}", bytes);
+    return raw(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + a +
+                   R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + b + "}}",
+               bytes);
   };
   EXPECT_NO_THROW(sqs::decode_safetensors(two("[4,8]", "[0,4]", 8), "m"));
   rejects(two("[0,4]", "[5,9]", 9), "tensor 'b' has data_offsets [5, 9] where 4 was expected");
@@ -156,7 +160,8 @@ TEST(safetensors, hostile_json_is_refused) { // H11
   rejects(raw(std::string(100'000, '['), 0), "nests deeper than 32 levels; raise limits::json_depth");
   rejects(raw(R"({"a":{"a":1,"a":2}})", 0), "the key 'a' occurs twice");
   rejects(raw(R"({"\u0061":)" + entry + R"(,"a":)" + entry + "}", 0), "the key 'a' occurs twice");
-  rejects(raw("{\"" + std::string(600, 'k') + "\":" + entry + "}", 0), "above the limit of 512; raise limits::name_bytes");
+  rejects(raw("{\"" + std::string(600, 'k') + "\":" + entry + "}", 0),
+          "above the limit of 512; raise limits::name_bytes");
   rejects(raw("{\"\xff\xfe\":" + entry + "}", 0), "ill-formed UTF-8");
   rejects(raw("{} x", 0), "expected end of input");
   rejects(raw("[]", 0), "the header is a list instead of an object");
@@ -184,9 +189,10 @@ TEST(safetensors, a_failed_save_leaves_the_old_file) {
 
 TEST(safetensors, misuse_is_explained) {
   const auto f = example();
-  EXPECT_THAT([&] { f.at("c"); }, ThrowsMessage<sqs::file_error>(
-                                      "sqs::safetensors: there is no tensor 'c' among 4: a.step b.weight mask none; check "
-                                      "that the file belongs to this model"));
+  EXPECT_THAT([&] { f.at("c"); },
+              ThrowsMessage<sqs::file_error>(
+                  "sqs::safetensors: there is no tensor 'c' among 4: a.step b.weight mask none; check "
+                  "that the file belongs to this model"));
   EXPECT_THAT([&] { (sqs::to_tensor<double, 2>(f.at("b.weight"), "b.weight")); },
               ThrowsMessage<sqs::file_error>(HasSubstr("'b.weight' is F32 [2,3] but F64 of rank 2 was expected")));
   EXPECT_THAT([&] { (sqs::to_tensor<float, 1>(f.at("b.weight"), "b.weight")); },

@@ -17,6 +17,8 @@ struct gradient_report {
   std::string where;        ///< input (or parameter) and element
   double analytic = 0;      ///< the two numbers there
   double numeric = 0;
+  double difference = 0;    ///< largest |analytic - numeric|, rounding included
+  double largest = 0;       ///< largest |analytic|: what to hold `difference` against
   idx checked = 0;          ///< elements compared
   idx nonzero = 0;          ///< of them with a gradient that is not zero: a check of only zeros proves nothing
 };
@@ -51,6 +53,8 @@ void compare_gradient(const gradient_check& check, gradient_report& r, const std
     const double analytic = gradient == nullptr ? 0.0 : gradient[i];
     const double off = std::max(0.0, std::abs(analytic - numeric) - rounding);
     const double error = off == 0 ? 0 : off / std::max(std::abs(analytic), std::abs(numeric));
+    r.difference = std::max(r.difference, std::abs(analytic - numeric));
+    r.largest = std::max(r.largest, std::abs(analytic));
     ++r.checked;
     r.nonzero += analytic != 0 ? 1 : 0;
     if (!(error <= r.worst)) {

@@ -24,7 +24,7 @@ template <class T, fpn_config Config> struct fpn {
   static constexpr int used = 4 - Config.start_level < Config.levels ? 4 - Config.start_level : Config.levels;
   std::vector<nn::conv2d<T>> lateral, output, extra;
 
-  template <class BackboneConfig> static fpn make(const BackboneConfig& backbone, nn::initializer& init) {
+  template <class BackboneConfig> static fpn make(const BackboneConfig& backbone, initializer& init) {
     fpn f;
     for (int l = 0; l < used; ++l) {
       f.lateral.push_back(

@@ -37,7 +37,7 @@ inline constexpr resnet_config resnet_101{.kind = residual_kind::bottleneck, .bl
 template <class T, template <class> class Norm> struct conv_norm {
   nn::conv2d<T> conv;
   Norm<T> norm;
-  static conv_norm make(idx in, idx out, nn::conv2d_geometry geometry, nn::initializer& init) {
+  static conv_norm make(idx in, idx out, nn::conv2d_geometry geometry, initializer& init) {
     return {nn::conv2d<T>::make(in, out, geometry, false, init), Norm<T>::make(out, init)};
   }
   template <graph G> variable<G, T, 4> operator()(G& g, variable<G, T, 4> x) const {
@@ -51,7 +51,7 @@ template <class T, template <class> class Norm> struct residual_block {
   std::vector<conv_norm<T, Norm>> body;
   std::vector<conv_norm<T, Norm>> shortcut;
 
-  static residual_block make(const resnet_config& c, idx in, idx width, idx stride, nn::initializer& init) {
+  static residual_block make(const resnet_config& c, idx in, idx width, idx stride, initializer& init) {
     using part = conv_norm<T, Norm>;
     residual_block b;
     if (c.kind == residual_kind::basic) {
@@ -90,7 +90,7 @@ template <class T, template <class> class Norm, resnet_config Config> struct res
   conv_norm<T, Norm> stem;
   std::array<std::vector<residual_block<T, Norm>>, 4> stages;
 
-  static resnet make(nn::initializer& init) {
+  static resnet make(initializer& init) {
     resnet r;
     r.stem = conv_norm<T, Norm>::make(3, Config.width, {7, 2, 3}, init);
     idx in = Config.width;

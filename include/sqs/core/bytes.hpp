@@ -29,9 +29,9 @@ struct limits {
   std::uint64_t name_bytes = 512;                     ///< of one name or path component
   std::uint64_t json_depth = 32;                      ///< nested arrays and objects
   std::uint64_t image_pixels = std::uint64_t{64} << 20;
-  std::uint64_t image_scans = 100;   ///< of a progressive JPEG
-  std::uint64_t expansion = 1032;    ///< inflated bytes per deflated byte: deflate's own maximum
-  std::uint64_t properties = 4096;   ///< of one PLY element
+  std::uint64_t image_scans = 100; ///< of a progressive JPEG
+  std::uint64_t expansion = 1032;  ///< inflated bytes per deflated byte: deflate's own maximum
+  std::uint64_t properties = 4096; ///< of one PLY element
 };
 
 /// Reads little-endian values from a span of bytes and raises at the first that is not there.
@@ -96,8 +96,8 @@ public:
   /// `value` as `To`, if it fits.
   template <class To, class From> To narrow(From value, const char* field) const {
     if (!std::in_range<To>(value)) {
-      fail(field, " is ", value, ", outside ", +std::numeric_limits<To>::min(), " .. ",
-           +std::numeric_limits<To>::max(), "; the file is damaged or hostile");
+      fail(field, " is ", value, ", outside ", +std::numeric_limits<To>::min(), " .. ", +std::numeric_limits<To>::max(),
+           "; the file is damaged or hostile");
     }
     return static_cast<To>(value);
   }
@@ -161,8 +161,8 @@ public:
       std::memcpy(&low, &bytes[i], 4);
       std::memcpy(&high, &bytes[i + 4], 4);
       low ^= state_;
-      state_ = t[7][low & 255] ^ t[6][(low >> 8) & 255] ^ t[5][(low >> 16) & 255] ^ t[4][low >> 24] ^
-               t[3][high & 255] ^ t[2][(high >> 8) & 255] ^ t[1][(high >> 16) & 255] ^ t[0][high >> 24];
+      state_ = t[7][low & 255] ^ t[6][(low >> 8) & 255] ^ t[5][(low >> 16) & 255] ^ t[4][low >> 24] ^ t[3][high & 255] ^
+               t[2][(high >> 8) & 255] ^ t[1][(high >> 16) & 255] ^ t[0][high >> 24];
     }
     for (; i < bytes.size(); ++i) {
       state_ = t[0][(state_ ^ std::to_integer<std::uint32_t>(bytes[i])) & 255] ^ (state_ >> 8);

@@ -109,8 +109,9 @@ struct atomic_writer {
     if (!temporary.empty()) { calls.unlink(temporary.c_str()); }
     std::error_code ignored;
     const auto space = std::filesystem::space(std::filesystem::path(path).parent_path(), ignored);
-    raise<file_error>("sqs::write_file_atomic: cannot save ", path, ": to ", operation, " ", target, " failed: ",
-                      errno_text(code), " after ", written, " of ", total, " bytes, ", ignored ? 0 : space.available,
+    raise<file_error>("sqs::write_file_atomic: cannot save ", path, ": to ", operation, " ", target,
+                      " failed: ", errno_text(code), " after ", written, " of ", total, " bytes, ",
+                      ignored ? 0 : space.available,
                       " bytes free there; the previous file is untouched: free space or fix the permissions, "
                       "then save again");
   }
@@ -152,16 +153,17 @@ struct atomic_writer {
     temporary.clear();
     // EINVAL: the file system has no such thing as syncing a folder.
     if (calls.fsync(directory.get()) != 0 && errno != EINVAL) {
-      raise<file_error>("sqs::write_file_atomic: ", path, " is complete, but its folder cannot be synced: ",
-                        errno_text(errno), "; it may not survive a power loss: save again");
+      raise<file_error>("sqs::write_file_atomic: ", path,
+                        " is complete, but its folder cannot be synced: ", errno_text(errno),
+                        "; it may not survive a power loss: save again");
     }
   }
 };
 
 } // namespace detail
 
-/// Replaces `path` by the concatenation of `pieces`: afterwards the file is either wholly the old or wholly the new one,
-/// also across a crash or a full disk.
+/// Replaces `path` by the concatenation of `pieces`: afterwards the file is either wholly the old or wholly the new
+/// one, also across a crash or a full disk.
 ///
 /// Errors      file_error naming path, operation and errno text. No temporary file is left and the previous file is
 ///             untouched, unless only the sync of the folder failed: then the new file is complete, and the message

@@ -92,7 +92,8 @@ inline void check_image_size(const std::string& name, std::uint64_t height, std:
 
 /// Decodes a JPEG file held in memory; `name` is its path in messages. Grey files become RGB.
 ///
-/// Errors      file_error naming the path: not a JPEG, damaged, cut short, too many pixels or scans, four colour planes.
+/// Errors      file_error naming the path: not a JPEG, damaged, cut short, too many pixels or scans, four colour
+///             planes.
 /// Cost        about 8 ms per megapixel.
 inline image decode_jpeg(std::span<const std::byte> file, const std::string& name, const limits& most = {}) {
   jpeg_decompress_struct info{};
@@ -166,8 +167,7 @@ inline image decode_png(std::span<const std::byte> file, const std::string& name
   png.image.format = PNG_FORMAT_RGB;
   image out(static_cast<int>(png.image.height), static_cast<int>(png.image.width));
   const png_color black{0, 0, 0};
-  if (png_image_finish_read(&png.image, &black, out.pixels.data(), 0, nullptr) == 0 ||
-      PNG_IMAGE_FAILED(png.image)) {
+  if (png_image_finish_read(&png.image, &black, out.pixels.data(), 0, nullptr) == 0 || PNG_IMAGE_FAILED(png.image)) {
     fail();
   }
   return out;
@@ -204,8 +204,8 @@ inline void write_png(const std::filesystem::path& path, const image& picture) {
 
 /// A depth image in colours: red is `near`, over yellow and green to blue at `far`, logarithmic; 0 (no value) is black.
 inline image colour_depth(std::span<const float> depth, int height, int width, double near = 1, double far = 60) {
-  expects(depth.size() == static_cast<std::size_t>(height) * static_cast<std::size_t>(width), "sqs::colour_depth: ",
-          depth.size(), " values for ", height, " x ", width, " pixels; the counts must agree");
+  expects(depth.size() == static_cast<std::size_t>(height) * static_cast<std::size_t>(width),
+          "sqs::colour_depth: ", depth.size(), " values for ", height, " x ", width, " pixels; the counts must agree");
   static constexpr std::array<std::array<double, 3>, 6> stops{
       {{215, 25, 28}, {253, 174, 60}, {250, 240, 120}, {100, 195, 100}, {44, 123, 200}, {50, 40, 120}}};
   image out(height, width);

@@ -33,8 +33,8 @@ inline lidar_sweep decode_lidar(std::span<const std::byte> file, const std::stri
     const float* v = values.data() + i * columns;
     const bool finite = std::isfinite(v[0]) && std::isfinite(v[1]) && std::isfinite(v[2]) && std::isfinite(v[3]);
     if (!finite || !(v[4] >= 0 && v[4] <= 65535)) {
-      raise<file_error>("sqs::decode_lidar: ", name, " at byte ", i * columns * sizeof(float), ": point ", i, " is (", v[0],
-                        ", ", v[1], ", ", v[2], "), intensity ", v[3], ", ring ", v[4],
+      raise<file_error>("sqs::decode_lidar: ", name, " at byte ", i * columns * sizeof(float), ": point ", i, " is (",
+                        v[0], ", ", v[1], ", ", v[2], "), intensity ", v[3], ", ring ", v[4],
                         "; it must be finite with a ring of 0 .. 65535: the file is damaged or has other columns");
     }
     sweep.points.push_back({v[0], v[1], v[2]});

@@ -16,8 +16,8 @@
 
 namespace sqs {
 
-/// Element `i` of a pseudo-random permutation of 0 .. n-1, a function of (seed, epoch, i, n) alone: four Feistel rounds over
-/// the next even number of bits, walked until the result falls below n.
+/// Element `i` of a pseudo-random permutation of 0 .. n-1, a function of (seed, epoch, i, n) alone: four Feistel rounds
+/// over the next even number of bits, walked until the result falls below n.
 ///
 /// Cost        O(1), at most 4 walks on average; no table of n entries.
 inline idx shuffled(std::uint64_t seed, idx epoch, idx i, idx n) {
@@ -59,11 +59,11 @@ inline loader_position position_of(const loader_options& o, idx step, idx sample
 /// Loads and prepares items on threads of its own; `next` returns them in step order, for ever.
 ///
 /// `Prepare` is called as prepare(sample, position) on the loader's threads, several at once: it must not share mutable
-/// state. What it returns is the item; by default the sample itself. Draw augmentation from `position.step`, and the items
-/// do not depend on the number of threads.
+/// state. What it returns is the item; by default the sample itself. Draw augmentation from `position.step`, and the
+/// items do not depend on the number of threads.
 /// Execution   `next` belongs to one thread. The data set must outlive the loader.
-/// Errors      What loading or preparing step k throws is rethrown by the `next` that would return k; the following call
-///             goes on with k + 1. The message names the file, as the data set's does.
+/// Errors      What loading or preparing step k throws is rethrown by the `next` that would return k; the following
+///             call goes on with k + 1. The message names the file, as the data set's does.
 /// Cost        memory for `capacity` items plus one per thread. The destructor waits for the samples in work.
 template <dataset Set, class Prepare = std::function<sample(sample, loader_position)>> class loader {
 public:
@@ -73,7 +73,11 @@ public:
       : loader(set, options, [](sample s, loader_position) { return s; }) {}
 
   loader(const Set& set, loader_options options, Prepare prepare)
-      : set_(set), options_(options), prepare_(std::move(prepare)), to_load_(options.first_step), to_return_(options.first_step) {
+      : set_(set),
+        options_(options),
+        prepare_(std::move(prepare)),
+        to_load_(options.first_step),
+        to_return_(options.first_step) {
     expects(set.size() > 0, "sqs::loader: the data set is empty; check its path and its list of scenes");
     expects(options.first_step >= 0 && options.threads > 0 && options.capacity > 0, "sqs::loader: first_step ",
             options.first_step, ", threads ", options.threads, ", capacity ", options.capacity,

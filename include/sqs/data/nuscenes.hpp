@@ -13,16 +13,16 @@
 namespace sqs {
 
 struct nuscenes_options {
-  std::string version = {};              ///< folder of the tables; empty: the only `v*` folder that has a sample.json
-  std::vector<std::string> scenes = {};  ///< names to keep, for splits; empty keeps all
-  double max_time_diff = 1.5;            ///< seconds between boxes above which their velocity is unknown
+  std::string version = {};             ///< folder of the tables; empty: the only `v*` folder that has a sample.json
+  std::vector<std::string> scenes = {}; ///< names to keep, for splits; empty keeps all
+  double max_time_diff = 1.5;           ///< seconds between boxes above which their velocity is unknown
   limits most = {};
 };
 
 /// The key frames of a data set in the nuScenes format, scene after scene.
 ///
-/// Units       ref is the key-frame LiDAR frame. T_cam_ref is built through the global poses of both sensors' own times.
-///             Boxes are turned from global to ref; velocity is the difference of the instance's boxes in the
+/// Units       ref is the key-frame LiDAR frame. T_cam_ref is built through the global poses of both sensors' own
+///             times. Boxes are turned from global to ref; velocity is the difference of the instance's boxes in the
 ///             neighbouring key frames, over ground, turned to ref; NaN when unknown.
 /// Execution   `sample` is const and thread-safe; it opens seven files.
 /// Errors      file_error from the constructor for the tables (`read_nuscenes_tables`), from `sample` for images, LiDAR
@@ -31,7 +31,8 @@ struct nuscenes_options {
 class nuscenes_dataset {
 public:
   explicit nuscenes_dataset(std::filesystem::path root, nuscenes_options options = {})
-      : root_(std::move(root)), options_(std::move(options)),
+      : root_(std::move(root)),
+        options_(std::move(options)),
         tables_(read_nuscenes_tables(root_ / version(), options_.scenes, options_.most)) {}
 
   idx size() const { return static_cast<idx>(tables_.order.size()); }
@@ -68,8 +69,8 @@ private:
     std::string list;
     for (const auto& name : found) { list += (list.empty() ? "" : ", ") + name; }
     if (found.size() != 1) {
-      raise<file_error>("sqs::nuscenes_dataset: ", root_.string(), " holds ", found.size(),
-                        " versions with tables (", found.empty() ? "looked for v*/sample.json" : list, "); ",
+      raise<file_error>("sqs::nuscenes_dataset: ", root_.string(), " holds ", found.size(), " versions with tables (",
+                        found.empty() ? "looked for v*/sample.json" : list, "); ",
                         found.empty() ? "give the folder that contains v1.0-mini or v1.0-trainval"
                                       : "choose one with nuscenes_options::version");
     }
@@ -83,7 +84,10 @@ private:
   camera_view view(const nuscenes_tables::recording& r, const se3<double>& T_global_ref) const {
     const auto& sensor = tables_.sensors[r.sensor];
     const auto path = path_of(r);
-    camera_view v{.name = sensor.channel, .picture = read_jpeg(path, options_.most), .camera = {}, .T_cam_ref = {},
+    camera_view v{.name = sensor.channel,
+                  .picture = read_jpeg(path, options_.most),
+                  .camera = {},
+                  .T_cam_ref = {},
                   .timestamp_us = r.timestamp_us};
     if (v.picture.height != r.height || v.picture.width != r.width) {
       raise<file_error>("sqs::nuscenes_dataset: ", path.string(), " has ", v.picture.height, " x ", v.picture.width,
@@ -99,9 +103,13 @@ private:
   box3d box(const nuscenes_tables::annotation& a, const se3<double>& T_ref_global) const {
     const se3<double> T_ref_box = T_ref_global * a.T_global_box;
     const vec3<double> v = T_ref_global.rotation * velocity(a);
-    return {.center = T_ref_box.translation, .size = {a.size.y, a.size.x, a.size.z},
-            .yaw = std::atan2(T_ref_box.rotation(1, 0), T_ref_box.rotation(0, 0)), .velocity = {v.x, v.y},
-            .category = a.category, .instance = a.instance, .lidar_points = a.lidar_points};
+    return {.center = T_ref_box.translation,
+            .size = {a.size.y, a.size.x, a.size.z},
+            .yaw = std::atan2(T_ref_box.rotation(1, 0), T_ref_box.rotation(0, 0)),
+            .velocity = {v.x, v.y},
+            .category = a.category,
+            .instance = a.instance,
+            .lidar_points = a.lidar_points};
   }
 
   /// Global frame, z dropped as the benchmark does.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// The tables of a data set in the nuScenes format, read natively and joined once: what `nuscenes_dataset` needs of them.
+/// The tables of a data set in the nuScenes format, read natively and joined once: what `nuscenes_dataset` needs of
+/// them.
 
 #include <sqs/core/file.hpp>
 #include <sqs/sensor/sample.hpp>
@@ -44,8 +45,8 @@ struct nuscenes_tables {
   };
 
   std::filesystem::path folder;
-  std::vector<key_frame> samples;  ///< rows of sample.json
-  std::vector<std::size_t> order;  ///< into `samples`: scene after scene, in time
+  std::vector<key_frame> samples; ///< rows of sample.json
+  std::vector<std::size_t> order; ///< into `samples`: scene after scene, in time
   std::vector<recording> recordings;
   std::vector<se3<double>> poses; ///< ego -> global
   std::vector<mounted_sensor> sensors;
@@ -60,7 +61,8 @@ inline constexpr const char* lidar_channel = "LIDAR_TOP";
 class nuscenes_reader {
 public:
   nuscenes_reader(const std::filesystem::path& folder, const std::vector<std::string>& scenes, const limits& most)
-      : most_(most), wanted_scenes_(scenes.begin(), scenes.end()) {
+      : most_(most),
+        wanted_scenes_(scenes.begin(), scenes.end()) {
     out_.folder = folder;
   }
 
@@ -129,7 +131,8 @@ private:
     const bool upright = m[0][1] == 0 && m[1][0] == 0 && m[2][0] == 0 && m[2][1] == 0 && m[2][2] == 1;
     if (m[0][0] == 0 || m[1][1] == 0 || !upright) {
       f.fail("camera_intrinsic", concat("is singular or skewed (fx ", m[0][0], ", fy ", m[1][1], ", skew ", m[0][1],
-                                        ", last row ", m[2][0], " ", m[2][1], " ", m[2][2], ")").c_str());
+                                        ", last row ", m[2][0], " ", m[2][1], " ", m[2][2], ")")
+                                     .c_str());
     }
     return {m[0][0], m[1][1], m[0][2], m[1][2]};
   }
@@ -142,8 +145,8 @@ private:
       names.push_back(f.text("channel"));
     });
     table("calibrated_sensor.json", [&](const json_fields& f) {
-      nuscenes_tables::mounted_sensor s{.token = f.text("token"), .channel = names[channels.at(f, "sensor_token")],
-                                        .T_ego_sensor = {}};
+      nuscenes_tables::mounted_sensor s{
+          .token = f.text("token"), .channel = names[channels.at(f, "sensor_token")], .T_ego_sensor = {}};
       const bool camera = std::find(camera_names.begin(), camera_names.end(), s.channel) != camera_names.end();
       if (camera || s.channel == lidar_channel) { s.T_ego_sensor = pose(f); } // radars and others are not used
       if (camera) { s.intrinsics = intrinsics(f); }
@@ -181,11 +184,14 @@ private:
       const std::string& channel = out_.sensors[sensor].channel;
       const auto view = std::find(camera_names.begin(), camera_names.end(), channel);
       if (view == camera_names.end() && channel != lidar_channel) { return; }
-      auto& slot = out_.samples[samples_.at(f, "sample_token")].recordings[static_cast<std::size_t>(view - camera_names.begin())];
+      auto& slot = out_.samples[samples_.at(f, "sample_token")]
+                       .recordings[static_cast<std::size_t>(view - camera_names.begin())];
       if (slot >= 0) { f.fail("sample_token", ("already has a key frame of " + channel).c_str()); }
       slot = static_cast<std::ptrdiff_t>(out_.recordings.size());
-      nuscenes_tables::recording r{.token = f.text("token"), .filename = f.text("filename"),
-                                   .timestamp_us = f.integer("timestamp"), .sensor = sensor};
+      nuscenes_tables::recording r{.token = f.text("token"),
+                                   .filename = f.text("filename"),
+                                   .timestamp_us = f.integer("timestamp"),
+                                   .sensor = sensor};
       if (channel != lidar_channel) {
         r.height = size(f, "height");
         r.width = size(f, "width");
@@ -294,7 +300,8 @@ private:
       if (s.recordings[v] < 0) {
         raise<file_error>("sqs::nuscenes_dataset: sample ", s.token, " has no key frame of ",
                           v < camera_names.size() ? camera_names[v] : lidar_channel, " in ",
-                          (out_.folder / "sample_data.json").string(), "; complete the data set or leave out its scene");
+                          (out_.folder / "sample_data.json").string(),
+                          "; complete the data set or leave out its scene");
       }
     }
   }
@@ -315,9 +322,9 @@ private:
 
 /// Reads and joins the tables of `folder` (`.../v1.0-mini`). `scenes` keeps only these names; empty keeps all.
 ///
-/// Errors      file_error naming table, record, token and field: a missing table, malformed JSON, a missing field or one
-///             of another type, a dangling or duplicate token, a quaternion that is not unit (so also NaN and zero),
-///             singular intrinsics, a sample without one of the six cameras or the LiDAR.
+/// Errors      file_error naming table, record, token and field: a missing table, malformed JSON, a missing field or
+///             one of another type, a dangling or duplicate token, a quaternion that is not unit (so also NaN and
+///             zero), singular intrinsics, a sample without one of the six cameras or the LiDAR.
 /// Cost        one pass over each table; one record in memory at a time besides the joined result.
 inline nuscenes_tables read_nuscenes_tables(const std::filesystem::path& folder,
                                             const std::vector<std::string>& scenes = {}, const limits& most = {}) {

@@ -21,12 +21,13 @@ struct mounted_camera {
 };
 
 /// A rig like that of nuScenes: five cameras of 64 degrees, one of 90 degrees to the back. Rounded numbers.
-inline constexpr std::array<mounted_camera, 6> surround_rig{{{"CAM_FRONT", 1.70, 0.02, 1.51, 0, 1266, 816, 491},
-                                                             {"CAM_FRONT_RIGHT", 1.55, -0.49, 1.50, -56, 1260, 807, 495},
-                                                             {"CAM_FRONT_LEFT", 1.52, 0.49, 1.51, 55, 1272, 826, 479},
-                                                             {"CAM_BACK", 0.03, 0.00, 1.58, 180, 809, 829, 481},
-                                                             {"CAM_BACK_LEFT", 1.04, 0.48, 1.59, 108, 1256, 792, 492},
-                                                             {"CAM_BACK_RIGHT", 1.01, -0.48, 1.56, -110, 1259, 807, 501}}};
+inline constexpr std::array<mounted_camera, 6> surround_rig{
+    {{"CAM_FRONT", 1.70, 0.02, 1.51, 0, 1266, 816, 491},
+     {"CAM_FRONT_RIGHT", 1.55, -0.49, 1.50, -56, 1260, 807, 495},
+     {"CAM_FRONT_LEFT", 1.52, 0.49, 1.51, 55, 1272, 826, 479},
+     {"CAM_BACK", 0.03, 0.00, 1.58, 180, 809, 829, 481},
+     {"CAM_BACK_LEFT", 1.04, 0.48, 1.59, 108, 1256, 792, 492},
+     {"CAM_BACK_RIGHT", 1.01, -0.48, 1.56, -110, 1259, 807, 501}}};
 
 struct procedural_options {
   std::uint64_t seed = 1;
@@ -39,8 +40,8 @@ struct procedural_options {
 
 /// Streets with buildings, parked and moving cars, people, trees, poles and cones.
 ///
-/// Units       ref is the LiDAR frame: x right, y forward, z up, 1.84 m above the ground. `exact_depth` is the camera z at
-///             each pixel's centre, 0 for the sky. All sensors expose at the same moment.
+/// Units       ref is the LiDAR frame: x right, y forward, z up, 1.84 m above the ground. `exact_depth` is the camera z
+///             at each pixel's centre, 0 for the sky. All sensors expose at the same moment.
 /// Execution   `sample` is const and thread-safe; the same options and index give the same bits.
 /// Errors      precondition_error for an index out of range or a size that is not positive.
 /// Cost        one ray per LiDAR beam and 1 + rays_per_axis^2 per pixel; about 0.2 s for 6 x 176 x 320 on one core.
@@ -79,14 +80,20 @@ public:
   }
 
 private:
-  void add_view(const street_scene& street, const mounted_camera& m, const se3<double>& T_global_ego, sqs::sample& s) const {
+  void add_view(const street_scene& street, const mounted_camera& m, const se3<double>& T_global_ego,
+                sqs::sample& s) const {
     const double yaw = m.yaw_degrees * std::numbers::pi / 180, c = std::cos(yaw), n = std::sin(yaw);
     const se3<double> T_ego_cam{{{n, 0, c, -c, 0, n, 0, -1, 0}}, {m.x, m.y, m.z}};
     const auto plan = fitting_plan(900, 1600, options_.height, options_.width);
-    camera_view v{.name = m.name, .picture = image(options_.height, options_.width), .camera = {},
-                  .T_cam_ref = pose_through_global(T_global_ego, T_ego_cam, s.T_global_ref), .timestamp_us = s.timestamp_us};
-    const image_transform<double> fit{plan.scale, plan.scale, -static_cast<double>(plan.crop_x), -static_cast<double>(plan.crop_y)};
-    v.camera = transformed(pinhole_camera<double>{m.focal, m.focal, m.cx, m.cy, 1600, 900}, fit, options_.width, options_.height);
+    camera_view v{.name = m.name,
+                  .picture = image(options_.height, options_.width),
+                  .camera = {},
+                  .T_cam_ref = pose_through_global(T_global_ego, T_ego_cam, s.T_global_ref),
+                  .timestamp_us = s.timestamp_us};
+    const image_transform<double> fit{plan.scale, plan.scale, -static_cast<double>(plan.crop_x),
+                                      -static_cast<double>(plan.crop_y)};
+    v.camera = transformed(pinhole_camera<double>{m.focal, m.focal, m.cx, m.cy, 1600, 900}, fit, options_.width,
+                           options_.height);
     std::vector<float> depth(static_cast<std::size_t>(options_.height) * static_cast<std::size_t>(options_.width));
     render(street, v, T_global_ego * T_ego_cam, depth);
     s.views.push_back(std::move(v));
@@ -94,13 +101,15 @@ private:
   }
 
   /// Tiles of 16 x 16 pixels: small enough that few solids lie in the cone of each.
-  void render(const street_scene& street, camera_view& v, const se3<double>& T_global_cam, std::vector<float>& depth) const {
+  void render(const street_scene& street, camera_view& v, const se3<double>& T_global_cam,
+              std::vector<float>& depth) const {
     constexpr int side = 16;
     const auto& cam = v.camera;
     const auto ray = [&](double x, double y) {
       return T_global_cam.rotation * vec3<double>{(x - cam.cx) / cam.fx, (y - cam.cy) / cam.fy, 1.0};
     };
-    const int down = (cam.height + side - 1) / side, across = (cam.width + side - 1) / side, rays = options_.rays_per_axis;
+    const int down = (cam.height + side - 1) / side, across = (cam.width + side - 1) / side,
+              rays = options_.rays_per_axis;
     const double spread = 1 / (cam.fx * rays);
     cpu exec{.threads = options_.threads};
     parallel_for(exec, idx{down} * across, 8, [&](idx begin, idx end) {
@@ -135,11 +144,14 @@ private:
   }
 
   /// 32 beams from -30.67 to 10.67 degrees, 1084 firings per turn, 1 .. 70 m: the figures of the sensor of nuScenes.
-  void sweep(const street_scene& street, const se3<double>& T_global_ref, lidar_sweep& out, std::vector<int>& points_on_actor) const {
+  void sweep(const street_scene& street, const se3<double>& T_global_ref, lidar_sweep& out,
+             std::vector<int>& points_on_actor) const {
     constexpr int beams = 32, firings = 1084, block = 16;
-    const double degree = std::numbers::pi / 180, low = -30.67 * degree, step = 4.0 / 3 * degree, turn = 2 * std::numbers::pi / firings;
+    const double degree = std::numbers::pi / 180, low = -30.67 * degree, step = 4.0 / 3 * degree,
+                 turn = 2 * std::numbers::pi / firings;
     const auto direction = [](double azimuth, double elevation) {
-      return vec3<double>{std::sin(azimuth) * std::cos(elevation), std::cos(azimuth) * std::cos(elevation), std::sin(elevation)};
+      return vec3<double>{std::sin(azimuth) * std::cos(elevation), std::cos(azimuth) * std::cos(elevation),
+                          std::sin(elevation)};
     };
     for (int first = 0; first < firings; first += block) {
       const int last = std::min(first + block, firings);
@@ -158,7 +170,9 @@ private:
           out.points.push_back(vec3<float>(hit.t * d));
           out.intensity.push_back(static_cast<float>(std::clamp(85 * (colour.x + colour.y + colour.z), 0.0, 255.0)));
           out.ring.push_back(b);
-          if (hit.what != nullptr && hit.what->actor >= 0) { ++points_on_actor[static_cast<std::size_t>(hit.what->actor)]; }
+          if (hit.what != nullptr && hit.what->actor >= 0) {
+            ++points_on_actor[static_cast<std::size_t>(hit.what->actor)];
+          }
         }
       }
     }
@@ -170,9 +184,13 @@ private:
     for (std::size_t a = 0; a < street.actors.size(); ++a) {
       const auto& actor = street.actors[a];
       const vec3<double> v = T_ref_global.rotation * vec3<double>{actor.velocity.x, actor.velocity.y, 0};
-      s.boxes.push_back({.center = T_ref_global * actor.center, .size = actor.size,
-                         .yaw = std::remainder(actor.yaw + turn, 2 * std::numbers::pi), .velocity = {v.x, v.y},
-                         .category = actor.category, .instance = concat(s.scene, "-", a), .lidar_points = points[a]});
+      s.boxes.push_back({.center = T_ref_global * actor.center,
+                         .size = actor.size,
+                         .yaw = std::remainder(actor.yaw + turn, 2 * std::numbers::pi),
+                         .velocity = {v.x, v.y},
+                         .category = actor.category,
+                         .instance = concat(s.scene, "-", a),
+                         .lidar_points = points[a]});
     }
   }
 

@@ -20,11 +20,11 @@ enum class surface { plain, facade, paintwork, stripes, foliage };
 struct solid {
   solid_shape shape = solid_shape::box;
   surface look = surface::plain;
-  vec3<double> center{}, half{};      ///< half extents along its own axes
-  double cosine = 1, sine = 0;        ///< of its yaw
-  vec3<double> colour{}, accent{};    ///< 0 .. 1
-  int actor = -1;                     ///< the road user it belongs to
-  std::uint64_t grain = 0;            ///< of its texture
+  vec3<double> center{}, half{};   ///< half extents along its own axes
+  double cosine = 1, sine = 0;     ///< of its yaw
+  vec3<double> colour{}, accent{}; ///< 0 .. 1
+  int actor = -1;                  ///< the road user it belongs to
+  std::uint64_t grain = 0;         ///< of its texture
 };
 
 /// A road user: what becomes a box.
@@ -39,9 +39,9 @@ struct street_actor {
 struct street_scene {
   std::vector<solid> solids;
   std::vector<street_actor> actors;
-  double road_half = 6, walk = 3;       ///< half width of the road and width of each pavement
-  vec3<double> road, walkway, soil;     ///< colours of the ground
-  vec3<double> sky_low, sky_high, sun;  ///< horizon, zenith, unit vector towards the sun
+  double road_half = 6, walk = 3;      ///< half width of the road and width of each pavement
+  vec3<double> road, walkway, soil;    ///< colours of the ground
+  vec3<double> sky_low, sky_high, sun; ///< horizon, zenith, unit vector towards the sun
   std::uint64_t grain = 0;
 };
 
@@ -51,7 +51,10 @@ namespace detail {
 class street_builder {
 public:
   street_builder(std::uint64_t seed, idx scene, double seconds, double travel)
-      : seed_(seed), scene_(scene), seconds_(seconds), travel_(travel) {}
+      : seed_(seed),
+        scene_(scene),
+        seconds_(seconds),
+        travel_(travel) {}
 
   street_scene build() {
     enum site { ground_site, building_site, parked_site, lane_site, tree_site, pole_site, walker_site, cone_site };
@@ -65,7 +68,9 @@ public:
     }
     moving_cars(stream(lane_site));
     cones(stream(cone_site));
-    for (std::size_t i = 0; i < out_.solids.size(); ++i) { out_.solids[i].grain = stream(1000).bits(static_cast<idx>(i)); }
+    for (std::size_t i = 0; i < out_.solids.size(); ++i) {
+      out_.solids[i].grain = stream(1000).bits(static_cast<idx>(i));
+    }
     return std::move(out_);
   }
 
@@ -122,15 +127,22 @@ private:
   /// `x`, `y` in the street; both the solids of a car and its box.
   void car(const random_stream& r, idx i, double x, double y, double yaw, double speed, const char* category) {
     const bool truck = std::string(category) == "vehicle.truck";
-    const vec3<double> size = truck ? vec3<double>{r.uniform(i, 5.6, 6.4), 2.4, r.uniform(i + 1, 2.8, 3.5)}
-                                    : vec3<double>{r.uniform(i, 3.9, 5.0), r.uniform(i + 2, 1.75, 2.0), r.uniform(i + 1, 1.4, 1.75)};
+    const vec3<double> size =
+        truck ? vec3<double>{r.uniform(i, 5.6, 6.4), 2.4, r.uniform(i + 1, 2.8, 3.5)}
+              : vec3<double>{r.uniform(i, 3.9, 5.0), r.uniform(i + 2, 1.75, 2.0), r.uniform(i + 1, 1.4, 1.75)};
     const double c = std::cos(yaw), s = std::sin(yaw);
     const int actor = static_cast<int>(out_.actors.size());
     const auto body = paint(r, i);
-    const auto part = [&](double ahead, double bottom, double top, double length, double width, surface look, vec3<double> tint) {
-      out_.solids.push_back({.look = look, .center = {x + c * ahead, y + s * ahead, (bottom + top) / 2},
-                             .half = {length / 2, width / 2, (top - bottom) / 2}, .cosine = c, .sine = s, .colour = tint,
-                             .accent = {0.07, 0.08, 0.1}, .actor = actor});
+    const auto part = [&](double ahead, double bottom, double top, double length, double width, surface look,
+                          vec3<double> tint) {
+      out_.solids.push_back({.look = look,
+                             .center = {x + c * ahead, y + s * ahead, (bottom + top) / 2},
+                             .half = {length / 2, width / 2, (top - bottom) / 2},
+                             .cosine = c,
+                             .sine = s,
+                             .colour = tint,
+                             .accent = {0.07, 0.08, 0.1},
+                             .actor = actor});
     };
     if (truck) {
       part(-0.12 * size.x, 0.35, size.z, 0.76 * size.x, size.y, surface::paintwork, body);
@@ -143,7 +155,10 @@ private:
     for (const double ahead : {-0.32, 0.32}) { // one dark axle each: its ends are the wheels
       part(ahead * size.x, 0.0, 0.62, 0.62, 1.01 * size.y, surface::plain, {0.05, 0.05, 0.06});
     }
-    out_.actors.push_back({.category = category, .center = {x, y, size.z / 2}, .size = size, .yaw = yaw,
+    out_.actors.push_back({.category = category,
+                           .center = {x, y, size.z / 2},
+                           .size = size,
+                           .yaw = yaw,
                            .velocity = {speed * c, speed * s}});
   }
 
@@ -161,7 +176,8 @@ private:
     const double lane = out_.road_half / 3.2;
     for (idx k = 0; k < 5; ++k) {
       const double speed = r.uniform(10 * k, 5, 12);
-      const double start = (k < 2 ? 12 + 22 * static_cast<double>(k) : -50 + 38 * static_cast<double>(k - 2)) + r.uniform(10 * k + 1, 0, 8);
+      const double start = (k < 2 ? 12 + 22 * static_cast<double>(k) : -50 + 38 * static_cast<double>(k - 2)) +
+                           r.uniform(10 * k + 1, 0, 8);
       // Two in front of the own vehicle, as fast as it is, three on the other side.
       const bool ahead = k < 2;
       const double x = ahead ? start + travel_ : start - speed * seconds_;
@@ -178,19 +194,28 @@ private:
       if (r.uniform(10 * k + 1) < 0.45) {
         const double trunk = r.uniform(10 * k + 2, 1.8, 3), crown = r.uniform(10 * k + 3, 1.2, 2.6);
         const double leaf = r.uniform(10 * k + 4, 0.25, 0.55);
-        out_.solids.push_back({.shape = solid_shape::cylinder, .center = {x, side * (std::abs(y) + 0.7), trunk / 2},
-                               .half = {0.17, 0.17, trunk / 2}, .colour = {0.33, 0.24, 0.16}});
-        out_.solids.push_back({.shape = solid_shape::ellipsoid, .look = surface::foliage,
-                               .center = {x, side * (std::abs(y) + 0.7), trunk + 0.8 * crown}, .half = {crown, crown, crown},
+        out_.solids.push_back({.shape = solid_shape::cylinder,
+                               .center = {x, side * (std::abs(y) + 0.7), trunk / 2},
+                               .half = {0.17, 0.17, trunk / 2},
+                               .colour = {0.33, 0.24, 0.16}});
+        out_.solids.push_back({.shape = solid_shape::ellipsoid,
+                               .look = surface::foliage,
+                               .center = {x, side * (std::abs(y) + 0.7), trunk + 0.8 * crown},
+                               .half = {crown, crown, crown},
                                .colour = {0.5 * leaf + r.uniform(10 * k + 5, 0, 0.25), leaf, 0.12}});
       } else if (p.uniform(10 * k) < 0.6) {
         const double height = p.uniform(10 * k + 1, 3, 8);
         const double grey = p.uniform(10 * k + 2, 0.25, 0.7);
-        out_.solids.push_back({.shape = solid_shape::cylinder, .center = {x, y, height / 2}, .half = {0.1, 0.1, height / 2},
+        out_.solids.push_back({.shape = solid_shape::cylinder,
+                               .center = {x, y, height / 2},
+                               .half = {0.1, 0.1, height / 2},
                                .colour = {grey, grey, grey}});
         if (p.uniform(10 * k + 3) < 0.5) { // a sign, facing along the street
-          out_.solids.push_back({.look = surface::stripes, .center = {x, y, std::min(height, 2.6)}, .half = {0.04, 0.45, 0.45},
-                                 .colour = paint(p, k), .accent = {0.95, 0.95, 0.95}});
+          out_.solids.push_back({.look = surface::stripes,
+                                 .center = {x, y, std::min(height, 2.6)},
+                                 .half = {0.04, 0.45, 0.45},
+                                 .colour = paint(p, k),
+                                 .accent = {0.95, 0.95, 0.95}});
         }
       }
     }
@@ -203,12 +228,23 @@ private:
       const double y = side * (out_.road_half + r.uniform(10 * k + 2, 0.9, 1.0) * out_.walk);
       const double height = r.uniform(10 * k + 3, 1.5, 1.95);
       const int actor = static_cast<int>(out_.actors.size());
-      out_.solids.push_back({.shape = solid_shape::cylinder, .look = surface::stripes, .center = {x, y, 0.43 * height},
-                             .half = {0.2, 0.26, 0.43 * height}, .colour = paint(r, k), .accent = paint(r, k + 50), .actor = actor});
-      out_.solids.push_back({.shape = solid_shape::ellipsoid, .center = {x, y, 0.93 * height}, .half = {0.11, 0.11, 0.13},
-                             .colour = {0.72, 0.53, 0.42}, .actor = actor});
-      out_.actors.push_back({.category = "human.pedestrian.adult", .center = {x, y, height / 2}, .size = {0.5, 0.6, height},
-                             .yaw = pace < 0 ? 3.14159265358979 : 0.0, .velocity = {pace, 0}});
+      out_.solids.push_back({.shape = solid_shape::cylinder,
+                             .look = surface::stripes,
+                             .center = {x, y, 0.43 * height},
+                             .half = {0.2, 0.26, 0.43 * height},
+                             .colour = paint(r, k),
+                             .accent = paint(r, k + 50),
+                             .actor = actor});
+      out_.solids.push_back({.shape = solid_shape::ellipsoid,
+                             .center = {x, y, 0.93 * height},
+                             .half = {0.11, 0.11, 0.13},
+                             .colour = {0.72, 0.53, 0.42},
+                             .actor = actor});
+      out_.actors.push_back({.category = "human.pedestrian.adult",
+                             .center = {x, y, height / 2},
+                             .size = {0.5, 0.6, height},
+                             .yaw = pace < 0 ? 3.14159265358979 : 0.0,
+                             .velocity = {pace, 0}});
     }
   }
 
@@ -218,8 +254,13 @@ private:
     for (int k = 0; k < 4; ++k) {
       const int actor = static_cast<int>(out_.actors.size());
       const vec3<double> at{x + 2.2 * k, y + 0.25 * k, 0.4};
-      out_.solids.push_back({.shape = solid_shape::cylinder, .look = surface::stripes, .center = at, .half = {0.17, 0.17, 0.4},
-                             .colour = {0.95, 0.4, 0.1}, .accent = {0.95, 0.95, 0.95}, .actor = actor});
+      out_.solids.push_back({.shape = solid_shape::cylinder,
+                             .look = surface::stripes,
+                             .center = at,
+                             .half = {0.17, 0.17, 0.4},
+                             .colour = {0.95, 0.4, 0.1},
+                             .accent = {0.95, 0.95, 0.95},
+                             .actor = actor});
       out_.actors.push_back({.category = "movable_object.trafficcone", .center = at, .size = {0.34, 0.34, 0.8}});
     }
   }

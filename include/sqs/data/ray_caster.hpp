@@ -12,8 +12,8 @@ namespace sqs {
 /// Where a ray o + t d first meets the scene. Beyond `far` it sees the sky.
 struct ray_hit {
   double t = std::numeric_limits<double>::infinity();
-  const solid* what = nullptr; ///< null for the ground and the sky
-  vec3<double> local;          ///< the point in the solid's own axes, for the ground in the street's
+  const solid* what = nullptr;  ///< null for the ground and the sky
+  vec3<double> local;           ///< the point in the solid's own axes, for the ground in the street's
   vec3<double> normal{0, 0, 1}; ///< in the same axes, unit length
 };
 
@@ -101,14 +101,15 @@ inline vec3<double> ground_colour(const street_scene& s, double x, double y, dou
   const double patch = noise(x / 4, y / 4, s.grain + 1, footprint / 4);
   if (side < s.road_half) {
     const double dash = phase(x / 8), fade = std::clamp(2 - footprint, 0.0, 1.0);
-    const bool middle = side < 0.09 && dash < 0.45, edge = side > s.road_half - 2.5 && side < s.road_half - 2.38;
+    const bool middle = side < 0.09 && dash<0.45, edge = side> s.road_half - 2.5 && side < s.road_half - 2.38;
     const vec3<double> bare = (0.72 + 0.28 * rough + 0.28 * patch) * s.road;
     return middle || edge ? mixed(bare, {0.88, 0.86, 0.78}, 0.9 * fade) : bare;
   }
   if (side < s.road_half + s.walk) {
     const double tile_x = phase(x / 1.5), tile_y = phase((side - s.road_half) / 1.5);
     const bool joint = tile_x < 0.05 || tile_y < 0.05, kerb = side < s.road_half + 0.25;
-    const double shade = 0.85 + 0.2 * rough - (joint ? 0.25 * std::clamp(1.5 - 2 * footprint, 0.0, 1.0) : 0) + (kerb ? 0.15 : 0);
+    const double shade =
+        0.85 + 0.2 * rough - (joint ? 0.25 * std::clamp(1.5 - 2 * footprint, 0.0, 1.0) : 0) + (kerb ? 0.15 : 0);
     return shade * s.walkway;
   }
   return (0.55 + 0.45 * rough + 0.5 * patch) * s.soil;
@@ -142,7 +143,8 @@ inline vec3<double> solid_colour(const solid& s, vec3<double> p, vec3<double> n,
                         noise(6 * p.z + p.y, 4 * (p.x - p.y), s.grain + 1, 6 * footprint);
     return (0.4 + 0.55 * leaf) * s.colour;
   }
-  case surface::plain: break;
+  case surface::plain:
+    break;
   }
   return (0.88 + 0.24 * noise(4 * u, 4 * up, s.grain, 4 * footprint)) * s.colour;
 }
@@ -154,7 +156,8 @@ class ray_bundle {
 public:
   /// `axis` has unit length; `half_angle` is in radians.
   ray_bundle(const street_scene& scene, vec3<double> origin, vec3<double> axis, double half_angle)
-      : scene_(scene), origin_(origin) {
+      : scene_(scene),
+        origin_(origin) {
     for (const solid& s : scene.solids) {
       const vec3<double> to = s.center - origin;
       const double distance = length(to), radius = length(s.half);

@@ -14,7 +14,7 @@ namespace sqs {
 
 namespace detail {
 
-/// The memory pool and tape of one CUDA executor.
+/// The memory pool, tape and profile of one CUDA executor.
 struct cuda_state {
   explicit cuda_state(slab_source slabs) : memory(new pool(slabs)) {}
   ~cuda_state() { pool::abandon(memory); }
@@ -22,6 +22,7 @@ struct cuda_state {
   cuda_state& operator=(const cuda_state&) = delete;
   pool* memory;
   tape_storage tape;
+  profiler profile;
 };
 
 } // namespace detail
@@ -38,6 +39,8 @@ struct cuda {
   /// Errors      precondition_error before the first use: host code alone cannot reach the device.
   pool& memory() { return *state().memory; }
   tape_storage& tape() { return state().tape; }
+  /// Times in it are those of the host: when work was put on the stream, not when the device did it.
+  profiler& profile() { return state().profile; }
 
 private:
   detail::cuda_state& state() {

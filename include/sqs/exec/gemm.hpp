@@ -7,7 +7,6 @@
 /// without, they are compiled here.
 
 #include <sqs/exec/parallel.hpp>
-#include <sqs/tensor/tensor.hpp>
 
 #if !defined(SQS_USE_INSTANCES)
 #include <sqs/exec/detail/gemm_eigen.hpp>
@@ -41,8 +40,8 @@ void gemm(cpu& e, bool transpose_a, bool transpose_b, idx m, idx n, idx k, const
   if (m == 0 || n == 0) { return; }
   const idx slices = (k + detail::gemm_depth - 1) / detail::gemm_depth;
   if (slices > 1 && m <= 4 * detail::gemm_rows) {
-    const auto partial = empty<T, 1>(e, {slices * m * n});
-    T* const p = const_cast<T*>(partial.data());
+    const block_handle partial{e.memory().allocate(static_cast<std::size_t>(slices * m * n) * sizeof(T))};
+    T* const p = static_cast<T*>(partial.data());
     parallel_for(e, slices, 1, [&](idx s, idx) {
       const idx first = s * detail::gemm_depth, depth = std::min(detail::gemm_depth, k - first);
       detail::gemm_block<T>(transpose_a, transpose_b, m, n, depth, a + (transpose_a ? first * lda : first), lda,

@@ -153,7 +153,7 @@ template <class T> struct head {
   parameter<T, 1> gain;
 
   /// `opacity_logit` starts the opacities there; the rotation starts at the identity.
-  static head make(const query::anchor_config& c, idx channels, nn::initializer& init) {
+  static head make(const query::anchor_config& c, idx channels, initializer& init) {
     expects(c.width() <= 64, "sqs::gaussian::head: an anchor has ", c.width(), " columns; at most 64");
     head h{nn::linear_relu_norm<T>::make(channels, channels, 2, 2, init), nn::linear<T>::make(channels, c.width(), init),
            {init.constant<T, 1>({c.width()}, 1), {}}};

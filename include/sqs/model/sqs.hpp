@@ -73,7 +73,7 @@ template <class Policy> struct sqs {
                   "sqs::model::sqs: the neck's channels and the decoder's channels must be equal");
     static_assert(Policy::neck.levels == Policy::decoder.attention.levels,
                   "sqs::model::sqs: the neck's levels and the attention's levels must be equal");
-    nn::initializer init(seed);
+    initializer init(seed);
     sqs m;
     m.backbone = backbone_type::make(init);
     m.neck = neck_type::make(Policy::backbone, init);

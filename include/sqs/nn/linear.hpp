@@ -5,7 +5,8 @@
 
 #include <sqs/autodiff/apply.hpp>
 #include <sqs/exec/gemm.hpp>
-#include <sqs/nn/init.hpp>
+#include <sqs/autodiff/initializer.hpp>
+#include <sqs/nn/column_sums.hpp>
 
 namespace sqs::nn {
 

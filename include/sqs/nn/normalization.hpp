@@ -4,7 +4,7 @@
 /// Layer norm over the last extent, group norm over channels-last images, and batch norm with frozen statistics.
 
 #include <sqs/autodiff/apply.hpp>
-#include <sqs/nn/init.hpp>
+#include <sqs/autodiff/initializer.hpp>
 
 #include <cmath>
 

@@ -18,7 +18,7 @@ template <class T> struct anchor_encoder {
   nn::linear_relu_norm<T> output;
   int colour_channels = 3;
 
-  static anchor_encoder make(const anchor_config& c, idx channels, nn::initializer& init) {
+  static anchor_encoder make(const anchor_config& c, idx channels, initializer& init) {
     anchor_encoder m;
     m.colour_channels = c.colour_channels;
     for (const auto& [first, count] : m.columns()) {

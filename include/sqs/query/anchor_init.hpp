@@ -3,7 +3,7 @@
 /// \file
 /// Where queries begin.
 
-#include <sqs/nn/init.hpp>
+#include <sqs/autodiff/initializer.hpp>
 #include <sqs/query/anchor.hpp>
 
 #include <numbers>
@@ -20,7 +20,7 @@ enum class anchor_placement {
 ///
 /// Shapes      [Q, config.width()]
 template <class T>
-tensor<T, 2> initial_anchors(const anchor_config& c, idx queries, anchor_placement placement, nn::initializer& init) {
+tensor<T, 2> initial_anchors(const anchor_config& c, idx queries, anchor_placement placement, initializer& init) {
   const random_stream s = init.next();
   auto a = make_tensor<T, 2>({queries, c.width()});
   for (idx i = 0; i < queries; ++i) {

@@ -34,7 +34,7 @@ template <class T> struct cross_attention {
   nn::linear<T> weights;                ///< logits of the aggregation weights
   nn::linear<T> output;
 
-  static cross_attention make(idx channels, cross_attention_config config, nn::initializer& init) {
+  static cross_attention make(idx channels, cross_attention_config config, initializer& init) {
     cross_attention m;
     m.config = config;
     const idx logits = config.levels * (key_points_op::fixed + config.learned_points) * config.groups;

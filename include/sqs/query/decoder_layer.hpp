@@ -28,7 +28,7 @@ template <class T> struct decoder_layer {
   nn::asymmetric_feed_forward<T> feed_forward;
   nn::layer_norm<T> norm;
 
-  static decoder_layer make(const decoder_layer_config& c, bool with_self_encoding, nn::initializer& init) {
+  static decoder_layer make(const decoder_layer_config& c, bool with_self_encoding, initializer& init) {
     decoder_layer l;
     if (with_self_encoding) {
       l.self.push_back(self_encoding<T>::make(c.channels, c.self, init));

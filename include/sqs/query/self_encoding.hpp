@@ -41,7 +41,7 @@ template <class T> struct self_encoding {
   sparse::submanifold_convolution<T> convolution;
   nn::linear<T> output;
 
-  static self_encoding make(idx channels, self_encoding_config config, nn::initializer& init) {
+  static self_encoding make(idx channels, self_encoding_config config, initializer& init) {
     auto convolution = sparse::submanifold_convolution<T>::make(channels, channels, config.kernel, init);
     return {config, std::move(convolution), nn::linear<T>::make(channels, channels, init)};
   }

@@ -20,9 +20,9 @@ struct image_normalisation {
 /// Everything one training step reads of one key frame. V views in the order of `camera_names`.
 template <class T> struct network_input {
   std::string token;
-  tensor<T, 4> images; ///< [V,H,W,3], normalised
-  tensor<T, 4> rgb;    ///< [V,H,W,3], 0 .. 1: what a rendered image is compared with
-  tensor<T, 3> depth;  ///< [V,H,W], camera-frame z of the LiDAR return in metres, 0 = none
+  tensor<T, 4> images;                    ///< [V,H,W,3], normalised
+  tensor<T, 4> rgb;                       ///< [V,H,W,3], 0 .. 1: what a rendered image is compared with
+  tensor<T, 3> depth;                     ///< [V,H,W], camera-frame z of the LiDAR return in metres, 0 = none
   std::vector<pinhole_camera<T>> cameras; ///< of the prepared images
   std::vector<se3<T>> T_cam_ref;
   std::vector<mat4<T>> lidar2img; ///< ref -> (u z, v z, z, 1), built in double
@@ -39,12 +39,12 @@ struct network_input_options {
 ///             and when no LiDAR return falls into any view (naming the sample), because the depth loss would then
 ///             silently train nothing.
 /// Cost        about 10 ms per view of 900 x 1600 pixels; no threads.
-template <class T>
-network_input<T> make_network_input(const sample& s, const image_plan& plan, const network_input_options& options = {}) {
+template <class T> network_input<T> make_network_input(const sample& s, const image_plan& plan,
+                                                       const network_input_options& options = {}) {
   expects(!s.views.empty(), "sqs::make_network_input: sample ", s.token, " has no views; read it with a data set");
   const idx views = static_cast<idx>(s.views.size()), pixels = idx{plan.height} * plan.width;
-  network_input<T> in{.token = s.token, .images = {}, .rgb = {}, .depth = {}, .cameras = {}, .T_cam_ref = {},
-                      .lidar2img = {}};
+  network_input<T> in{
+      .token = s.token, .images = {}, .rgb = {}, .depth = {}, .cameras = {}, .T_cam_ref = {}, .lidar2img = {}};
   in.images = make_tensor<T, 4>({views, plan.height, plan.width, 3});
   in.rgb = make_tensor<T, 4>({views, plan.height, plan.width, 3});
   in.depth = make_tensor<T, 3>({views, plan.height, plan.width});

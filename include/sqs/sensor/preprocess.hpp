@@ -10,8 +10,8 @@
 
 namespace sqs {
 
-/// The geometric part of the image path: resize by `scale`, cut out `height` x `width` pixels at (crop_y, crop_x) of the
-/// resized image, then mirror if `flip`. One plan is shared by all views of a sample.
+/// The geometric part of the image path: resize by `scale`, cut out `height` x `width` pixels at (crop_y, crop_x) of
+/// the resized image, then mirror if `flip`. One plan is shared by all views of a sample.
 struct image_plan {
   double scale = 1;
   int crop_x = 0, crop_y = 0;
@@ -19,19 +19,21 @@ struct image_plan {
   bool flip = false;
 };
 
-/// The plan of inference and validation: the smallest scale that covers the target, the bottom rows, the middle columns.
-/// 900 x 1600 -> 176 x 320 is a scale of 0.2 with the top 4 rows dropped.
+/// The plan of inference and validation: the smallest scale that covers the target, the bottom rows, the middle
+/// columns. 900 x 1600 -> 176 x 320 is a scale of 0.2 with the top 4 rows dropped.
 ///
 /// Errors      precondition_error for empty sizes.
 inline image_plan fitting_plan(int source_height, int source_width, int height, int width) {
   expects(source_height > 0 && source_width > 0 && height > 0 && width > 0, "sqs::fitting_plan: from ", source_height,
           " x ", source_width, " to ", height, " x ", width, " pixels; give positive sizes");
-  const double scale =
-      std::max(static_cast<double>(height) / source_height, static_cast<double>(width) / source_width);
+  const double scale = std::max(static_cast<double>(height) / source_height, static_cast<double>(width) / source_width);
   // A hair above: 1600 * (704 / 1600) may fall below 704.
   const int resized_height = static_cast<int>(source_height * scale + 1e-6);
   const int resized_width = static_cast<int>(source_width * scale + 1e-6);
-  return {.scale = scale, .crop_x = (resized_width - width) / 2, .crop_y = resized_height - height, .height = height,
+  return {.scale = scale,
+          .crop_x = (resized_width - width) / 2,
+          .crop_y = resized_height - height,
+          .height = height,
           .width = width};
 }
 
@@ -43,8 +45,8 @@ struct filter_taps {
   std::vector<float> weight;
 };
 
-/// Triangle filter widened by the reduction, so that it averages all pixels it skips over. An output pixel centre i + 0.5
-/// lies at (i + 0.5) * step of the input. Outputs [begin, end).
+/// Triangle filter widened by the reduction, so that it averages all pixels it skips over. An output pixel centre i +
+/// 0.5 lies at (i + 0.5) * step of the input. Outputs [begin, end).
 inline std::vector<filter_taps> triangle_taps(int size, double step, int begin, int end) {
   const double support = std::max(1.0, step);
   std::vector<filter_taps> taps;
@@ -75,8 +77,9 @@ struct prepared_image {
 
 /// Applies `plan` to an image: separable antialiased bilinear resize of only what the crop keeps.
 ///
-/// Units       The resized image has int(H scale) x int(W scale) pixels; `transform` holds the exact ratio of the sizes.
-///             Pixel centres lie at +0.5, so a resize scales u by exactly that ratio and a flip is u' = width - u.
+/// Units       The resized image has int(H scale) x int(W scale) pixels; `transform` holds the exact ratio of the
+///             sizes. Pixel centres lie at +0.5, so a resize scales u by exactly that ratio and a flip is u' = width -
+/// u.
 /// Errors      precondition_error if the crop leaves the resized image or the plan is empty.
 /// Cost        O(H W + kept W H) multiply-adds times the taps (2 scale^-1 per axis).
 /// Source      `transform_matrix` and the image pipeline shared by the mmdet3d family.
@@ -128,7 +131,9 @@ inline prepared_image prepared(const image& source, const image_plan& plan) {
     }
   }
   const double sign = plan.flip ? -1.0 : 1.0, mirror = plan.flip ? plan.width : 0;
-  out.transform = {.ax = sign / step_x, .ay = 1 / step_y, .bx = mirror - sign * plan.crop_x,
+  out.transform = {.ax = sign / step_x,
+                   .ay = 1 / step_y,
+                   .bx = mirror - sign * plan.crop_x,
                    .by = -static_cast<double>(plan.crop_y)};
   return out;
 }
@@ -136,7 +141,10 @@ inline prepared_image prepared(const image& source, const image_plan& plan) {
 /// A view after a plan: picture and intrinsics change together, the pose stays.
 inline camera_view prepared(const camera_view& view, const image_plan& plan) {
   auto [picture, transform] = prepared(view.picture, plan);
-  camera_view out{.name = view.name, .picture = std::move(picture), .camera = {}, .T_cam_ref = view.T_cam_ref,
+  camera_view out{.name = view.name,
+                  .picture = std::move(picture),
+                  .camera = {},
+                  .T_cam_ref = view.T_cam_ref,
                   .timestamp_us = view.timestamp_us};
   out.camera = transformed(view.camera, transform, plan.width, plan.height);
   return out;

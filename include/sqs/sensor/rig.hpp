@@ -32,8 +32,8 @@ public:
   void add(const pinhole_camera<T>& camera, const se3<T>& T_cam_ref) {
     expects(size_ < capacity, "sqs::camera_rig: view ", size_, " does not fit; a rig holds ", capacity,
             " cameras: use several rigs");
-    views_[static_cast<std::size_t>(size_++)] = {checked(camera, "a camera of the rig"),
-                                                 checked(T_cam_ref, "T_cam_ref of the rig")};
+    const posed_camera<T> view{checked(camera, "a camera of the rig"), checked(T_cam_ref, "T_cam_ref of the rig")};
+    views_[static_cast<std::size_t>(size_++)] = view;
   }
   int size() const { return size_; }
   const posed_camera<T>& operator[](int view) const { return views_[static_cast<std::size_t>(view)]; }

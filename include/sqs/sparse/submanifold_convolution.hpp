@@ -5,7 +5,7 @@
 
 #include <sqs/autodiff/apply.hpp>
 #include <sqs/exec/gemm.hpp>
-#include <sqs/nn/init.hpp>
+#include <sqs/autodiff/initializer.hpp>
 #include <sqs/sparse/submanifold_plan.hpp>
 
 namespace sqs::sparse {
@@ -78,7 +78,7 @@ private:
 template <class T> struct submanifold_convolution {
   parameter<T, 3> weight;
   /// Xavier-uniform with the fans PyTorch computes for spconv's stored layout [out, kx, ky, kz, in].
-  static submanifold_convolution make(idx in, idx out, idx kernel, nn::initializer& init) {
+  static submanifold_convolution make(idx in, idx out, idx kernel, initializer& init) {
     const idx fan_in = kernel * kernel * kernel * in, fan_out = out * kernel * kernel * in;
     return {{init.xavier<T, 3>({kernel * kernel * kernel, in, out}, fan_in, fan_out), {}}};
   }

@@ -28,12 +28,26 @@ template <class T> struct tile_splat {
   T x, y, depth, xx, xy, yy, opacity;
   int row0, row1;
 };
-template <int Tile, class T> tile_splat<T> make_tile_splat(const projected_gaussian<T>& r, idx tile_y) {
+/// The rows are exactly those where the ellipse of the cut meets the tile's columns; none if it passes the tile by.
+template <int Tile, class T> tile_splat<T> make_tile_splat(const projected_gaussian<T>& r, idx x0, idx y0) {
   constexpr T log2e = T(1.4426950408889634074);
-  const T top = T(tile_y * Tile), from = std::ceil(r.y - r.radius_y - T(0.5) - top);
-  const T to = std::floor(r.y + r.radius_y - T(0.5) - top) + T(1);
-  return {r.x, r.y, r.depth, T(-0.5) * log2e * r.a, -log2e * r.b, T(-0.5) * log2e * r.c, r.opacity,
-          static_cast<int>(std::clamp(from, T(0), T(Tile))), static_cast<int>(std::clamp(to, T(0), T(Tile)))};
+  tile_splat<T> s{r.x, r.y, r.depth, T(-0.5) * log2e * r.a, -log2e * r.b, T(-0.5) * log2e * r.c, r.opacity, 0, 0};
+  const T left = std::max(T(x0) + T(0.5) - r.x, -r.radius_x);
+  const T right = std::min(T(x0) + T(Tile) - T(0.5) - r.x, r.radius_x);
+  if (!(left <= right)) { return s; }
+  const auto bulge = [&](T d) {
+    const T u = d / r.radius_x;
+    return r.half_height * std::sqrt(std::max(T(0), T(1) - u * u));
+  };
+  // The lower edge is concave and the upper convex in d: their extremes lie at +-crest or at the nearest column.
+  const T at_end = std::clamp(r.crest, left, right), at_begin = std::clamp(-r.crest, left, right);
+  const T slack = T(0.05) + T(1e-5) * std::abs(r.shear) * T(Tile); // px, covers rounding
+  const T middle = r.y - T(0.5) - T(y0);
+  const T from = std::ceil(middle + r.shear * at_begin - bulge(at_begin) - slack);
+  const T to = std::floor(middle + r.shear * at_end + bulge(at_end) + slack) + T(1);
+  s.row0 = static_cast<int>(std::clamp(from, T(0), T(Tile)));
+  s.row1 = static_cast<int>(std::clamp(to, T(0), T(Tile)));
+  return s;
 }
 
 /// dx and o 2^q of neighbouring pixels of one row. Forward and backward share it, and every product in it has one use:
@@ -145,7 +159,7 @@ blended<T> blend(cpu& e, const tensor<projected_gaussian<T>, 2>& records, const 
     for (; i < last; ++i) {
       if ((i - first) % detail::entries_between_checks == 0 && !detail::any_open<T, n_lanes>(pixels.t)) { break; }
       const idx g = bins.order.data()[i];
-      pixels.add(detail::make_tile_splat<tile>(records.data()[at.view * n + g], at.ty), colours.data() + g * channels, at);
+      pixels.add(detail::make_tile_splat<tile>(records.data()[at.view * n + g], at.x0, at.y0), colours.data() + g * channels, at);
     }
     out.visited.data()[index] = i - first;
     const T* back = background.data() + at.view * channels;

@@ -153,7 +153,7 @@ blend_gradients<T> blend_backward(cpu& e, const tensor<projected_gaussian<T>, 2>
       const auto& r = records.data()[pair];
       T* target = slots.data() + detail::slot_of(r, bins.first_slot.data()[pair], at) * slot;
       if (i < stop) {
-        pixels.add(detail::make_tile_splat<tile>(r, at.ty), colours.data() + g * channels, at, target);
+        pixels.add(detail::make_tile_splat<tile>(r, at.x0, at.y0), colours.data() + g * channels, at, target);
       } else {
         std::fill_n(target, slot, T(0));
       }

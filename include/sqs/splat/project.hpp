@@ -16,7 +16,10 @@ template <class T> struct projected_gaussian {
   T depth{};           ///< camera-frame z of the centre, m
   T a{}, b{}, c{};     ///< inverse 2D covariance [[a, b], [b, c]], 1/px^2
   T opacity{};
-  T radius_x{}, radius_y{}; ///< half extents of the region where alpha can reach alpha_cut
+  T radius_x{}, radius_y{}; ///< half extents of the ellipse inside which alpha reaches alpha_cut
+  /// The same ellipse column by column: at x + d it spans y + shear d -+ half_height sqrt(1 - (d / radius_x)^2), and it
+  /// reaches its lowest row (greatest y) at x + crest.
+  T shear{}, half_height{}, crest{};
   std::int32_t tile_x0{}, tile_y0{}, tile_x1{}, tile_y1{}; ///< half-open range of tiles; empty when culled
 
   SQS_HD constexpr bool visible() const { return tile_x0 < tile_x1; }
@@ -129,7 +132,10 @@ bool project_one(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor
                           .a = yy * inverse, .b = -xy * inverse, .c = xx * inverse, .opacity = opacity,
                           .radius_x = slack * std::sqrt(reach * xx) + T(0.01),
                           .radius_y = slack * std::sqrt(reach * yy) + T(0.01)};
-  if (!std::isfinite(r.x + r.y + r.a + r.b + r.c + r.radius_x + r.radius_y) || !(r.a > T(0)) || !(r.c > T(0))) {
+  r.shear = -r.b / r.c;
+  r.half_height = slack * std::sqrt(reach / r.c);
+  r.crest = -r.b / r.a * r.radius_y;
+  if (!std::isfinite(r.x + r.y + r.a + r.b + r.c + r.radius_x + r.radius_y + r.shear + r.half_height + r.crest) || !(r.a > T(0)) || !(r.c > T(0))) {
     return false;
   }
   tile_range<k::tile>(r.x - r.radius_x, r.x + r.radius_x, v.width, r.tile_x0, r.tile_x1);

@@ -1,62 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// JSON as the library reads it: bounded in depth, without duplicate keys, strict UTF-8, one message with file and byte.
+/// JSON as the library reads it: bounded in depth, without duplicate keys, strict UTF-8, one message with file and
+/// byte.
 
-#include <sqs/core/bytes.hpp>
+#include <sqs/tensor/detail/json.hpp>
 
-#include <cmath>
-#include <functional>
-#include <string_view>
-#include <variant>
+#include <array>
 
 namespace sqs {
-
-struct json_member;
-
-/// A parsed JSON value. Objects keep the order of the file; their keys are unique.
-struct json_value {
-  using array = std::vector<json_value>;
-  using object = std::vector<json_member>;
-  std::variant<std::monostate, bool, std::int64_t, double, std::string, array, object> value;
-
-  template <class T> const T* as() const { return std::get_if<T>(&value); }
-  /// The member of an object, or null.
-  const json_value* find(std::string_view key) const;
-  bool is_null() const { return value.index() == 0; }
-  /// What the value is, for messages.
-  const char* kind() const {
-    constexpr const char* names[] = {"null", "a truth value", "an integer", "a number", "a string", "a list", "an object"};
-    return names[value.index()];
-  }
-};
-
-/// One key and its value.
-struct json_member {
-  std::string name;
-  json_value value;
-};
-
-inline const json_value* json_value::find(std::string_view key) const {
-  if (const auto* members = as<object>()) {
-    for (const auto& m : *members) {
-      if (m.name == key) { return &m.value; }
-    }
-  }
-  return nullptr;
-}
 
 /// Parses a whole document.
 ///
 /// Errors      file_error naming `name` and the byte: malformed text or UTF-8, deeper than `limits::json_depth`, a
 ///             duplicate key, an integer beyond 64 bits, a number beyond double, bytes after the document.
-json_value parse_json(std::string_view text, const std::string& name, const limits& most = {});
+inline json_value parse_json(std::string_view text, const std::string& name, const limits& most = {}) {
+  detail::json_builder builder(name, most, nullptr);
+  detail::drive(text, builder);
+  return std::move(builder.result);
+}
 
 /// Calls `each` with every element of a top-level array, in order, holding only one of them in memory.
 ///
 /// Errors      as `parse_json`; file_error also if the document is not a list.
-void for_each_record(std::string_view text, const std::string& name, const limits& most,
-                     const std::function<void(json_value&&)>& each);
+inline void for_each_record(std::string_view text, const std::string& name, const limits& most,
+                            const std::function<void(json_value&&)>& each) {
+  detail::json_builder builder(name, most, &each);
+  detail::drive(text, builder);
+}
 
 /// Typed access to the fields of one record of a table. `place` (file and record) opens every message.
 ///
@@ -75,7 +46,9 @@ public:
   bool flag(const char* field) const { return typed<bool>(field, "true or false"); }
   std::int64_t integer(const char* field) const { return typed<std::int64_t>(field, "an integer"); }
   /// A list of exactly N finite numbers.
-  template <std::size_t N> std::array<double, N> numbers(const char* field) const { return numbers_of<N>(get(field), field); }
+  template <std::size_t N> std::array<double, N> numbers(const char* field) const {
+    return numbers_of<N>(get(field), field);
+  }
   template <std::size_t N> std::array<double, N> numbers_of(const json_value& v, const char* field) const {
     const auto* list = v.as<json_value::array>();
     if (list == nullptr || list->size() != N) { fail(field, concat("is not a list of ", N, " numbers").c_str()); }
@@ -127,5 +100,3 @@ inline std::string json_quoted(std::string_view text) {
 }
 
 } // namespace sqs
-
-#include <sqs/tensor/detail/json.hpp>

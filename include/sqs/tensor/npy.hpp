@@ -12,10 +12,11 @@ namespace sqs {
 namespace detail {
 
 inline constexpr std::pair<std::string_view, std::string_view> npy_types[] = {
-    {"<f8", "F64"}, {"<f4", "F32"}, {"<f2", "F16"}, {"<i8", "I64"}, {"<i4", "I32"}, {"<i2", "I16"}, {"|i1", "I8"},
-    {"<u8", "U64"}, {"<u4", "U32"}, {"<u2", "U16"}, {"|u1", "U8"},  {"|b1", "BOOL"}};
+    {"<f8", "F64"}, {"<f4", "F32"}, {"<f2", "F16"}, {"<i8", "I64"}, {"<i4", "I32"}, {"<i2", "I16"},
+    {"|i1", "I8"},  {"<u8", "U64"}, {"<u4", "U32"}, {"<u2", "U16"}, {"|u1", "U8"},  {"|b1", "BOOL"}};
 
-/// The header is a Python dictionary literal with three keys. Reads exactly what NumPy writes, and nothing more of Python.
+/// The header is a Python dictionary literal with three keys. Reads exactly what NumPy writes, and nothing more of
+/// Python.
 class npy_header {
 public:
   npy_header(std::string_view text, const byte_reader& in, const limits& most) : text_(text), in_(in), most_(most) {}
@@ -27,7 +28,9 @@ public:
       const std::string key = quoted();
       expect(':');
       const int which = key == "descr" ? 0 : key == "fortran_order" ? 1 : key == "shape" ? 2 : 3;
-      if (which == 3 || std::exchange(seen[which], true)) { in_.fail("header key '", key, "' is unknown or occurs twice", fix); }
+      if (which == 3 || std::exchange(seen[which], true)) {
+        in_.fail("header key '", key, "' is unknown or occurs twice", fix);
+      }
       if (which == 0) { type(); }
       if (which == 1) { order(); }
       if (which == 2) { shape(); }
@@ -68,7 +71,9 @@ private:
   }
   void type() {
     skip();
-    if (at_ < text_.size() && text_[at_] == '[') { in_.fail("descr is a structured type; save plain arrays, one per field"); }
+    if (at_ < text_.size() && text_[at_] == '[') {
+      in_.fail("descr is a structured type; save plain arrays, one per field");
+    }
     const std::string d = quoted();
     for (const auto& [numpy, ours] : npy_types) {
       if (d == numpy) { out_.dtype = ours; }
@@ -114,7 +119,9 @@ private:
 
 /// Reads up to the first element; `in` then stands there. Returns dtype and shape without data, and the data's size.
 inline std::pair<stored_tensor, std::uint64_t> read_npy_header(byte_reader& in, const limits& most) {
-  if (text_of(in.take(6, "the magic")) != "\x93NUMPY") { in.fail("it does not start with \\x93NUMPY; this is no .npy file"); }
+  if (text_of(in.take(6, "the magic")) != "\x93NUMPY") {
+    in.fail("it does not start with \\x93NUMPY; this is no .npy file");
+  }
   const int major = in.read<std::uint8_t>("the version");
   in.read<std::uint8_t>("the minor version");
   if (major < 1 || major > 3) { in.fail("the format version is ", major, "; versions 1 to 3 are read"); }
@@ -132,8 +139,8 @@ inline std::pair<stored_tensor, std::uint64_t> read_npy_header(byte_reader& in, 
 
 /// Decodes a .npy file held in memory; `name` is its path in messages.
 ///
-/// Errors      file_error naming path, byte, field and value: anything but C-ordered little-endian numbers or truth values,
-///             a shape that does not match the bytes, bytes behind the last element.
+/// Errors      file_error naming path, byte, field and value: anything but C-ordered little-endian numbers or truth
+///             values, a shape that does not match the bytes, bytes behind the last element.
 /// Source      numpy.lib.format, versions 1.0 to 3.0.
 inline stored_tensor decode_npy(std::span<const std::byte> file, const std::string& name, const limits& most = {}) {
   byte_reader in(file, name);

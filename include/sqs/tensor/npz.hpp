@@ -47,19 +47,24 @@ inline void read_zip64(zip_entry& e, byte_reader extra) {
   }
 }
 
-inline std::vector<zip_entry> zip_directory(std::span<const std::byte> file, const std::string& name, const limits& most) {
+inline std::vector<zip_entry> zip_directory(std::span<const std::byte> file, const std::string& name,
+                                            const limits& most) {
   byte_reader in(file, name);
   in.seek(zip_end(file, in), "the end of the directory");
   in.take(10, "the end of the directory");
   const auto count = in.read<std::uint16_t>("the number of entries");
   in.take(4, "the directory's size");
   const auto start = in.read<std::uint32_t>("the directory's offset");
-  if (count == 0xFFFF || start == 0xFFFFFFFFu) { in.fail("zip64 directories are not read; keep an archive below 4 GiB"); }
+  if (count == 0xFFFF || start == 0xFFFFFFFFu) {
+    in.fail("zip64 directories are not read; keep an archive below 4 GiB");
+  }
   in.limit(count, most.tensors, "the number of entries", "tensors");
   in.seek(start, "the directory's offset");
   std::vector<zip_entry> entries;
   for (int i = 0; i < count; ++i) {
-    if (in.read<std::uint32_t>("an entry's signature") != 0x02014b50) { in.fail("entry ", i, " has no signature; the archive is damaged"); }
+    if (in.read<std::uint32_t>("an entry's signature") != 0x02014b50) {
+      in.fail("entry ", i, " has no signature; the archive is damaged");
+    }
     in.take(4, "versions");
     const auto flags = in.read<std::uint16_t>("flags");
     zip_entry e;
@@ -94,7 +99,9 @@ inline std::vector<std::span<const std::byte>> zip_contents(std::span<const std:
   for (const auto& e : entries) {
     byte_reader in(file, name);
     in.seek(e.header, "an entry's offset");
-    if (in.read<std::uint32_t>("a local signature") != 0x04034b50) { in.fail("'", e.name, "' does not start here; the archive is damaged"); }
+    if (in.read<std::uint32_t>("a local signature") != 0x04034b50) {
+      in.fail("'", e.name, "' does not start here; the archive is damaged");
+    }
     in.take(22, "a local header");
     const auto name_length = in.read<std::uint16_t>("the name's length");
     const auto extra_length = in.read<std::uint16_t>("the extra field's length");
@@ -111,7 +118,8 @@ inline std::vector<std::span<const std::byte>> zip_contents(std::span<const std:
   return out;
 }
 
-/// Unpacks at most `size` bytes from the front. Returns how many there were; more than `size` shows as false in `ended`.
+/// Unpacks at most `size` bytes from the front. Returns how many there were; more than `size` shows as false in
+/// `ended`.
 struct inflated {
   std::vector<std::byte> bytes;
   bool ended = false;
@@ -135,7 +143,9 @@ inline inflated inflate_front(std::span<const std::byte> packed, std::size_t siz
     state = inflate(&z, Z_NO_FLUSH);
     read += give - z.avail_in;
     written += room - z.avail_out;
-    if (state != Z_OK && state != Z_STREAM_END) { in.fail("deflated data are damaged or cut short (zlib ", state, ")"); }
+    if (state != Z_OK && state != Z_STREAM_END) {
+      in.fail("deflated data are damaged or cut short (zlib ", state, ")");
+    }
     out.ended = state == Z_STREAM_END;
   }
   out.bytes.resize(std::min(written, size));
@@ -154,7 +164,9 @@ inline std::vector<std::byte> unpack_npy(const zip_entry& e, std::span<const std
             " to 1; raise limits::expansion if this file is genuine");
   }
   if (e.method == 0) {
-    if (e.size != e.packed) { in.fail("it is stored but declares ", e.size, " bytes instead of ", e.packed, "; the archive is damaged"); }
+    if (e.size != e.packed) {
+      in.fail("it is stored but declares ", e.size, " bytes instead of ", e.packed, "; the archive is damaged");
+    }
     return {packed.begin(), packed.end()};
   }
   constexpr std::size_t probe = 4096; // NumPy's headers have 128 bytes
@@ -167,7 +179,8 @@ inline std::vector<std::byte> unpack_npy(const zip_entry& e, std::span<const std
   }
   auto all = inflate_front(packed, static_cast<std::size_t>(e.size), in);
   if (!all.ended || all.bytes.size() != e.size) {
-    in.fail("it unpacks to ", all.ended ? "fewer" : "more", " than the ", e.size, " bytes it declares; the archive is damaged or hostile");
+    in.fail("it unpacks to ", all.ended ? "fewer" : "more", " than the ", e.size,
+            " bytes it declares; the archive is damaged or hostile");
   }
   return std::move(all.bytes);
 }
@@ -192,7 +205,8 @@ inline std::map<std::string, stored_tensor> decode_npz(std::span<const std::byte
     const auto bytes = detail::unpack_npy(e, contents[i], shown, most);
     const byte_reader in(bytes, shown);
     if (crc32_of(bytes) != e.crc) {
-      in.fail("the check sum is ", detail::hex8(crc32_of(bytes)), " but ", detail::hex8(e.crc), " was stored; the archive is damaged");
+      in.fail("the check sum is ", detail::hex8(crc32_of(bytes)), " but ", detail::hex8(e.crc),
+              " was stored; the archive is damaged");
     }
     if (!out.emplace(e.name.substr(0, e.name.size() - 4), decode_npy(bytes, shown, most)).second) {
       in.fail("this name occurs twice; the archive is damaged or hostile");
@@ -235,8 +249,10 @@ inline std::vector<std::byte> encode_npz(const std::map<std::string, stored_tens
   for (const auto& [key, array] : arrays) {
     const std::string name = key + ".npy";
     const auto bytes = encode_npy(array);
-    expects(name.size() < 512 && out.size() + directory.size() + bytes.size() + 2048 < 0xFFFFFFFFu && arrays.size() < 0xFFFF,
-            "sqs::encode_npz: '", key, "' does not fit: an archive holds less than 4 GiB, 65535 arrays, names of 500 bytes; "
+    expects(name.size() < 512 && out.size() + directory.size() + bytes.size() + 2048 < 0xFFFFFFFFu &&
+                arrays.size() < 0xFFFF,
+            "sqs::encode_npz: '", key,
+            "' does not fit: an archive holds less than 4 GiB, 65535 arrays, names of 500 bytes; "
             "use safetensors");
     const auto crc = crc32_of(bytes);
     const auto size = static_cast<std::uint32_t>(bytes.size());

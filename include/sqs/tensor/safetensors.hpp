@@ -60,10 +60,14 @@ template <class T> constexpr const char* dtype_name() {
   constexpr bool floating = std::is_floating_point_v<T>, sign = std::is_signed_v<T>;
   static_assert(std::is_arithmetic_v<T> && sizeof(T) <= 8, "sqs::safetensors: no dtype for this element type");
   switch (sizeof(T)) {
-  case 8: return floating ? "F64" : (sign ? "I64" : "U64");
-  case 4: return floating ? "F32" : (sign ? "I32" : "U32");
-  case 2: return sign ? "I16" : "U16";
-  default: return sign ? "I8" : "U8";
+  case 8:
+    return floating ? "F64" : (sign ? "I64" : "U64");
+  case 4:
+    return floating ? "F32" : (sign ? "I32" : "U32");
+  case 2:
+    return sign ? "I16" : "U16";
+  default:
+    return sign ? "I8" : "U8";
   }
 }
 inline std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -114,12 +118,15 @@ inline safetensors_entry safetensors_header_entry(const byte_reader& in, const s
   e.shape = list("shape");
   for (const auto d : e.shape) { bytes = in.mul(bytes, static_cast<std::uint64_t>(d), "shape"); }
   const auto offsets = list("data_offsets");
-  if (offsets.size() != 2 || offsets[0] > offsets[1]) { f.fail("data_offsets", "is not [begin, end] with begin <= end"); }
+  if (offsets.size() != 2 || offsets[0] > offsets[1]) {
+    f.fail("data_offsets", "is not [begin, end] with begin <= end");
+  }
   e.begin = static_cast<std::uint64_t>(offsets[0]);
   e.end = static_cast<std::uint64_t>(offsets[1]);
   if (e.end - e.begin != bytes) {
-    f.fail("data_offsets", concat("spans ", e.end - e.begin, " bytes but ", e.dtype, " ", shape_text(e.shape), " takes ",
-                                  bytes).c_str());
+    f.fail(
+        "data_offsets",
+        concat("spans ", e.end - e.begin, " bytes but ", e.dtype, " ", shape_text(e.shape), " takes ", bytes).c_str());
   }
   return e;
 }
@@ -129,15 +136,16 @@ inline safetensors_entry safetensors_header_entry(const byte_reader& in, const s
 inline std::vector<safetensors_entry> safetensors_layout(const byte_reader& in, const json_value& header,
                                                          std::uint64_t data_bytes, const limits& most) {
   const auto* members = header.as<json_value::object>();
-  if (members == nullptr) { in.fail("the header is ", header.kind(), " instead of an object; this is no safetensors file"); }
+  if (members == nullptr) {
+    in.fail("the header is ", header.kind(), " instead of an object; this is no safetensors file");
+  }
   in.limit(members->size(), most.tensors, "the number of tensors", "tensors");
   std::vector<safetensors_entry> entries;
   for (const auto& [name, v] : *members) {
     if (name != "__metadata__") { entries.push_back(safetensors_header_entry(in, name, v, most)); }
   }
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-  });
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& a, const auto& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   std::uint64_t reached = 0;
   for (const auto& e : entries) {
     if (e.begin != reached || e.end > data_bytes) {
@@ -168,7 +176,8 @@ inline std::map<std::string, std::string> safetensors_metadata(const json_value&
   return out;
 }
 
-inline void verify_crc(const std::string& file, const std::string& what, const std::string& stored, std::uint32_t found) {
+inline void verify_crc(const std::string& file, const std::string& what, const std::string& stored,
+                       std::uint32_t found) {
   if (stored != hex8(found)) {
     raise<file_error>("sqs::safetensors: ", file, ": the check sum of ", what, " is ", hex8(found), " but ", stored,
                       " was stored; the file is damaged: use an earlier one (if another program rewrote it, drop its "
@@ -265,13 +274,15 @@ inline std::string safetensors_head(const safetensors_file& file,
 
 inline void check_storable(const std::string& name, const stored_tensor& t) {
   std::uint64_t bytes = dtype_bytes(t.dtype);
-  expects(bytes != 0, "sqs::write_safetensors: tensor '", name, "' has the unknown dtype '", t.dtype, "'; use F32, ...");
+  expects(bytes != 0, "sqs::write_safetensors: tensor '", name, "' has the unknown dtype '", t.dtype,
+          "'; use F32, ...");
   for (const auto d : t.shape) {
-    expects(d >= 0, "sqs::write_safetensors: tensor '", name, "' has the shape ", shape_text(t.shape), "; extents count");
+    expects(d >= 0, "sqs::write_safetensors: tensor '", name, "' has the shape ", shape_text(t.shape),
+            "; extents count");
     bytes *= static_cast<std::uint64_t>(d);
   }
-  expects(bytes == t.data.size(), "sqs::write_safetensors: tensor '", name, "' has ", t.data.size(), " bytes but ", t.dtype,
-          " ", shape_text(t.shape), " takes ", bytes, "; make it with from_tensor");
+  expects(bytes == t.data.size(), "sqs::write_safetensors: tensor '", name, "' has ", t.data.size(), " bytes but ",
+          t.dtype, " ", shape_text(t.shape), " takes ", bytes, "; make it with from_tensor");
   expects(name != "__metadata__" && !name.empty(), "sqs::write_safetensors: a tensor cannot be named '", name,
           "'; choose another name");
 }
@@ -325,7 +336,8 @@ template <class T, int Rank> stored_tensor from_tensor(const tensor<T, Rank>& t)
 template <class T, int Rank> tensor<T, Rank> to_tensor(const stored_tensor& s, const std::string& name) {
   if (s.dtype != detail::dtype_name<T>() || s.shape.size() != static_cast<std::size_t>(Rank)) {
     raise<file_error>("sqs::to_tensor: '", name, "' is ", s.dtype, " ", detail::shape_text(s.shape), " but ",
-                      detail::dtype_name<T>(), " of rank ", Rank, " was expected; check that the file belongs to this model");
+                      detail::dtype_name<T>(), " of rank ", Rank,
+                      " was expected; check that the file belongs to this model");
   }
   extents<Rank> e{};
   if constexpr (Rank > 0) { std::copy_n(s.shape.begin(), Rank, e.begin()); }

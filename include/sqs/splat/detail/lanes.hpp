@@ -39,12 +39,15 @@ template <class T, int N> lanes<T, N> iota() {
 }
 /// The sum of all lanes, by halves: always in the same order.
 template <class T, int N> T sum_of(const lanes<T, N>& v) {
-  T a[N];
-  for (int i = 0; i < N; ++i) { a[i] = v[i]; }
-  for (int half = N / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) { a[i] += a[i + half]; }
+  if constexpr (N == 2) {
+    return v[0] + v[1];
+  } else {
+    struct halves {
+      lanes<T, N / 2> low, high;
+    };
+    const auto h = std::bit_cast<halves>(v);
+    return sum_of<T, N / 2>(h.low + h.high);
   }
-  return a[0];
 }
 
 /// 2^x for -126 <= x <= 126, float: relative error below 2e-7 (5e-9 of the polynomial, the rest is rounding).

@@ -3,11 +3,12 @@
 /// \file
 /// The only place that includes nlohmann-json: its event parser, which does not recurse, drives our own bounded values.
 
-#include <sqs/tensor/json.hpp>
+#include <sqs/tensor/json_value.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <functional>
 
 namespace sqs {
 
@@ -17,7 +18,9 @@ namespace detail {
 class json_builder {
 public:
   json_builder(const std::string& name, const limits& most, const std::function<void(json_value&&)>* each)
-      : name_(name), most_(most), each_(each) {}
+      : name_(name),
+        most_(most),
+        each_(each) {}
 
   json_value result;
 
@@ -26,7 +29,8 @@ public:
   bool number_integer(std::int64_t v) { return add({v}); }
   bool number_unsigned(std::uint64_t v) {
     if (!std::in_range<std::int64_t>(v)) {
-      raise<file_error>("sqs::parse_json: ", name_, ": the integer ", v, " is beyond 2^63 - 1; the file is damaged or hostile");
+      raise<file_error>("sqs::parse_json: ", name_, ": the integer ", v,
+                        " is beyond 2^63 - 1; the file is damaged or hostile");
     }
     return add({static_cast<std::int64_t>(v)});
   }
@@ -101,18 +105,10 @@ private:
   std::vector<frame> stack_;
 };
 
+inline void drive(std::string_view text, json_builder& builder) {
+  nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
+}
+
 } // namespace detail
-
-inline json_value parse_json(std::string_view text, const std::string& name, const limits& most) {
-  detail::json_builder builder(name, most, nullptr);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
-  return std::move(builder.result);
-}
-
-inline void for_each_record(std::string_view text, const std::string& name, const limits& most,
-                            const std::function<void(json_value&&)>& each) {
-  detail::json_builder builder(name, most, &each);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
-}
 
 } // namespace sqs

@@ -6,9 +6,8 @@
 
 #include <sqs/autodiff/parameter.hpp>
 #include <sqs/core/random.hpp>
-#include <sqs/exec/parallel.hpp>
 
-namespace sqs::nn {
+namespace sqs {
 
 /// Hands out initial tensors; each call takes a stream of its own.
 class initializer {
@@ -42,23 +41,4 @@ private:
   std::uint64_t count_ = 0;
 };
 
-/// s[j] = sum_i x[i, j]: the gradient of a bias. Partial sums over fixed row ranges, added in order.
-template <class T> tensor<T, 1> column_sums(cpu& e, const tensor<T, 2>& x) {
-  const idx n = x.extent(0), c = x.extent(1);
-  const idx step = std::max<idx>(256, (n + 63) / 64), parts = n == 0 ? 0 : (n + step - 1) / step;
-  auto partial = zeros<T, 2>(e, {parts, c});
-  parallel_for(e, n, step, [&](idx begin, idx end) {
-    T* sum = partial.data() + begin / step * c;
-    for (idx i = begin; i < end; ++i) {
-      const T* row = x.data() + i * c;
-      for (idx j = 0; j < c; ++j) { sum[j] += row[j]; }
-    }
-  });
-  auto total = zeros<T, 1>(e, {c});
-  for (idx p = 0; p < parts; ++p) {
-    for (idx j = 0; j < c; ++j) { total.data()[j] += partial.data()[p * c + j]; }
-  }
-  return total;
-}
-
-} // namespace sqs::nn
+} // namespace sqs

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Everything of sqs/pipeline: training runs.
+
+#include <sqs/pipeline/metrics_log.hpp>
+#include <sqs/pipeline/policy.hpp>
+#include <sqs/pipeline/pretrain.hpp>
+#include <sqs/pipeline/progress.hpp>
+#include <sqs/pipeline/report.hpp>

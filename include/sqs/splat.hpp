@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Everything of sqs/splat: Gaussians become images.
+
+#include <sqs/splat/bin.hpp>
+#include <sqs/splat/blend.hpp>
+#include <sqs/splat/blend_backward.hpp>
+#include <sqs/splat/config.hpp>
+#include <sqs/splat/project.hpp>
+#include <sqs/splat/rasterize.hpp>
+#include <sqs/splat/scene.hpp>
