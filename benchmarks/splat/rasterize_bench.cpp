@@ -82,12 +82,14 @@ double count_pairs(cpu& e, const workload& w) {
         for (idx t = begin; t < end; ++t) {
           const auto at = splat::detail::place_of<config.tile>(bins, t, w.width(), w.height());
           for (int p = 0; p < at.height * at.width; ++p) {
-            const float x = static_cast<float>(at.x0 + p % at.width) + 0.5f, y = static_cast<float>(at.y0 + p / at.width) + 0.5f;
+            const float x = static_cast<float>(at.x0 + p % at.width) + 0.5f,
+                        y = static_cast<float>(at.y0 + p / at.width) + 0.5f;
             float through = 1;
             for (idx i = bins.tile_begin.data()[t]; i < bins.tile_begin.data()[t + 1]; ++i) {
               const auto& q = r.saved.records.data()[at.view * g + bins.order.data()[i]];
               const float dx = x - q.x, dy = y - q.y;
-              const float alpha = std::min(0.99f, q.opacity * std::exp(-0.5f * (q.a * dx * dx + q.c * dy * dy) - q.b * dx * dy));
+              const float alpha =
+                  std::min(0.99f, q.opacity * std::exp(-0.5f * (q.a * dx * dx + q.c * dy * dy) - q.b * dx * dy));
               if (alpha < 1.0f / 255) { continue; }
               if (through * (1 - alpha) <= 1e-4f) { break; }
               through *= 1 - alpha;
@@ -211,9 +213,7 @@ void blend_backward(benchmark::State& state, int id) {
 void rasterize_backward(benchmark::State& state, int id) {
   const auto& w = get(id);
   ready r{w};
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(rasterize.backward(r.e, r.out.saved, r.d_image, r.d_depth, r.d_t));
-  }
+  for (auto _ : state) { benchmark::DoNotOptimize(rasterize.backward(r.e, r.out.saved, r.d_image, r.d_depth, r.d_t)); }
   report(state, w, backward_flop);
 }
 
@@ -221,9 +221,9 @@ void rasterize_backward(benchmark::State& state, int id) {
 
 int main(int argc, char** argv) {
   const std::pair<const char*, void (*)(benchmark::State&, int)> stages[] = {
-      {"project/forward", project_forward},     {"bin/forward", bin_forward},
-      {"blend/forward", blend_forward},         {"rasterize/forward", rasterize_forward},
-      {"project/backward", project_backward},   {"blend/backward", blend_backward},
+      {"project/forward", project_forward},      {"bin/forward", bin_forward},
+      {"blend/forward", blend_forward},          {"rasterize/forward", rasterize_forward},
+      {"project/backward", project_backward},    {"blend/backward", blend_backward},
       {"rasterize/backward", rasterize_backward}};
   for (const int id : {0, 4, 5, 6, 7}) {
     for (const auto& [name, run] : stages) {

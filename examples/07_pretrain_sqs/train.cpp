@@ -43,9 +43,11 @@ public:
 
   void train() {
     const fs::path out = options_.out, checkpoint = out / (name_ + ".safetensors");
-    if (options_.resume && (fs::exists(checkpoint) || fs::exists(checkpoint.string() + ".previous") || name_ == "checkpoint")) {
+    if (options_.resume && (fs::exists(checkpoint) || fs::exists(checkpoint.string() + ".previous"))) {
       const std::string note = run_.resume(checkpoint);
       if (!note.empty()) { std::fprintf(stderr, "pretrain_sqs: %s\n", note.c_str()); }
+    } else if (options_.resume && !options_.quiet) {
+      std::fprintf(stderr, "pretrain_sqs: %s was not saved yet; starting at step 0\n", checkpoint.c_str());
     }
     pipeline::metrics_log log(out / (name_ == "checkpoint" ? "metrics.jsonl" : name_ + ".metrics.jsonl"), run_.steps());
     curve = log.curve();
@@ -189,9 +191,9 @@ template <class Policy, dataset Set> int train(const options& o, const Set& set,
   for (idx i = set.size() - 1; i >= n && held_out.size() < o.eval_samples; --i) { held_out.indices.push_back(i); }
 
   const fs::path out = o.out;
-  std::error_code code;
-  fs::create_directories(out, code);
-  write_file_atomic(out / "config.toml", bytes_of(o.resolved));
+  if (o.resume && !fs::exists(out / "config.toml")) {
+    raise<precondition_error>("pretrain_sqs: --resume, but no run was ever started in ", out.string(), "; check --out, or start without --resume");
+  }
   trainer<Policy, pipeline::selected_samples<Set>> main_run(o, training, plan, o.black, "checkpoint");
   const idx parameters = parameter_count(main_run.pipeline_run().network());
   if (o.dry_run) {
@@ -200,6 +202,13 @@ template <class Policy, dataset Set> int train(const options& o, const Set& set,
                 4.0 * sizeof(T) * static_cast<double>(parameters) / 1048576);
     return 0;
   }
+  std::error_code code;
+  fs::create_directories(out, code);
+  if (code) { raise<file_error>("pretrain_sqs: cannot make the folder ", out.string(), ": ", code.message(), "; check --out"); }
+  for (const auto& left : remove_stale_temporaries(out)) {
+    if (!o.quiet) { std::fprintf(stderr, "pretrain_sqs: removed %s, left by a killed save\n", left.c_str()); }
+  }
+  write_file_atomic(out / "config.toml", bytes_of(o.resolved));
   main_run.train();
 
   pipeline::run_report page;

@@ -30,7 +30,8 @@ namespace {
 
 using namespace example;
 
-using street = gaussian_set<attr::mean, attr::scale, attr::rgb, attr::rotation, velocity, attr::opacity, attr::feature<16>>;
+using street =
+    gaussian_set<attr::mean, attr::scale, attr::rgb, attr::rotation, velocity, attr::opacity, attr::feature<16>>;
 
 static_assert(gaussian_attribute<velocity> && !gaussian_attribute<nameless>);
 static_assert(street::dim == 3 + 3 + 3 + 4 + 2 + 1 + 16);
@@ -61,10 +62,14 @@ TEST(gaussian_set, holds_one_tensor_per_attribute) {
 
 TEST(gaussian_set, names_a_tensor_of_the_wrong_shape) {
   using small = gaussian_set<attr::mean, attr::opacity>;
-  EXPECT_THAT(([] { small(make_tensor<float, 2>({4, 3}), make_tensor<float, 2>({3, 1})); }),
+  EXPECT_THAT(([] {
+                small(make_tensor<float, 2>({4, 3}), make_tensor<float, 2>({3, 1}));
+              }),
               ThrowsMessage<precondition_error>(
                   "sqs::gaussian_set: attribute opacity is [3, 1] but must be [4, 1]; give one row per mean"));
-  EXPECT_THAT(([] { small(make_tensor<float, 2>({4, 2}), make_tensor<float, 2>({4, 1})); }),
+  EXPECT_THAT(([] {
+                small(make_tensor<float, 2>({4, 2}), make_tensor<float, 2>({4, 1}));
+              }),
               ThrowsMessage<precondition_error>(
                   "sqs::gaussian_set: attribute mean is [4, 2] but must be [4, 3]; give one row per mean"));
 }

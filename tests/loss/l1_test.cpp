@@ -62,10 +62,15 @@ TEST(photometric_l1, is_bitwise_the_same_for_any_thread_count) {
 
 TEST(photometric_l1, names_shapes_that_differ) {
   cpu e{.threads = 1};
-  EXPECT_THAT(([&] { loss::photometric_l1{}.forward(e, make_tensor<float, 2>({2, 3}), make_tensor<float, 2>({3, 2})); }),
-              ThrowsMessage<precondition_error>("sqs::loss::photometric_l1: the image is [2, 3], the target [3, 2]; render "
-                                                "at the size of the target"));
-  EXPECT_THAT(([&] { loss::photometric_l1{}.forward(e, make_tensor<float, 2>({0, 3}), make_tensor<float, 2>({0, 3})); }),
+  EXPECT_THAT(
+      ([&] {
+        loss::photometric_l1{}.forward(e, make_tensor<float, 2>({2, 3}), make_tensor<float, 2>({3, 2}));
+      }),
+      ThrowsMessage<precondition_error>("sqs::loss::photometric_l1: the image is [2, 3], the target [3, 2]; render "
+                                        "at the size of the target"));
+  EXPECT_THAT(([&] {
+                loss::photometric_l1{}.forward(e, make_tensor<float, 2>({0, 3}), make_tensor<float, 2>({0, 3}));
+              }),
               ThrowsMessage<precondition_error>(HasSubstr("the mean of nothing is not defined")));
 }
 

@@ -21,9 +21,7 @@ struct numbers {
   bool exclusive = true, transposed = false;
 };
 
-template <class T> struct picture {
-  std::vector<T> image, depth, transmittance;
-};
+template <class T> struct picture { std::vector<T> image, depth, transmittance; };
 
 /// v rotated by the quaternion (w, x, y, z): v + 2w (u x v) + 2 u x (u x v), after normalising.
 template <class T> std::array<T, 3> rotate(const T* q, const std::array<T, 3>& v, bool inverse) {
@@ -50,7 +48,8 @@ std::vector<flat<T>> flatten(const numbers& k, const sqs::splat::scene<T>& s, co
   for (idx g = 0; g < s.count(); ++g) {
     T p[3];
     for (int i = 0; i < 3; ++i) {
-      p[i] = i == 0 ? view.T_cam_ref.translation.x : (i == 1 ? view.T_cam_ref.translation.y : view.T_cam_ref.translation.z);
+      p[i] = i == 0 ? view.T_cam_ref.translation.x
+                    : (i == 1 ? view.T_cam_ref.translation.y : view.T_cam_ref.translation.z);
       for (int j = 0; j < 3; ++j) { p[i] += view.T_cam_ref.rotation(i, j) * s.means(g, j); }
     }
     if (!(p[2] > T(k.near))) { continue; }
@@ -73,7 +72,9 @@ std::vector<flat<T>> flatten(const numbers& k, const sqs::splat::scene<T>& s, co
         }
       }
       for (int i = 0; i < 2; ++i) {
-        for (int j = 0; j < 2; ++j) { cov[i][j] += s.scales(g, axis) * s.scales(g, axis) * image_axis[i] * image_axis[j]; }
+        for (int j = 0; j < 2; ++j) {
+          cov[i][j] += s.scales(g, axis) * s.scales(g, axis) * image_axis[i] * image_axis[j];
+        }
       }
     }
     const T det = cov[0][0] * cov[1][1] - cov[0][1] * cov[1][0];
@@ -84,9 +85,8 @@ std::vector<flat<T>> flatten(const numbers& k, const sqs::splat::scene<T>& s, co
   return out;
 }
 
-template <class T>
-picture<T> render(const numbers& k, const sqs::splat::scene<T>& s, const sqs::tensor<T, 2>& background,
-                  const sqs::camera_rig<T>& rig) {
+template <class T> picture<T> render(const numbers& k, const sqs::splat::scene<T>& s,
+                                     const sqs::tensor<T, 2>& background, const sqs::camera_rig<T>& rig) {
   picture<T> out;
   const idx channels = s.colours.extent(1);
   for (int view = 0; view < rig.size(); ++view) {
@@ -102,7 +102,9 @@ picture<T> render(const numbers& k, const sqs::splat::scene<T>& s, const sqs::te
           if (power > 0 || alpha < T(k.alpha_cut)) { continue; }
           const T after = t * (1 - alpha);
           if (k.exclusive && after <= T(k.stop)) { break; }
-          for (idx c = 0; c < channels; ++c) { colour[static_cast<std::size_t>(c)] += alpha * t * s.colours(f.owner, c); }
+          for (idx c = 0; c < channels; ++c) {
+            colour[static_cast<std::size_t>(c)] += alpha * t * s.colours(f.owner, c);
+          }
           depth += alpha * t * f.z;
           t = after;
           if (t <= T(k.stop)) { break; }

@@ -25,12 +25,14 @@ template <class T, class Tensor> double worst_difference(const std::vector<T>& e
   EXPECT_EQ(static_cast<idx>(expected.size()), x.size());
   double worst = 0;
   for (idx i = 0; i < x.size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(x.data()[i]) - static_cast<double>(expected[static_cast<std::size_t>(i)])));
+    worst = std::max(
+        worst, std::abs(static_cast<double>(x.data()[i]) - static_cast<double>(expected[static_cast<std::size_t>(i)])));
   }
   return worst;
 }
 
-template <splat::raster_config Config> void expect_like_oracle(const scenes::inputs<double>& in, const oracle::numbers& k) {
+template <splat::raster_config Config>
+void expect_like_oracle(const scenes::inputs<double>& in, const oracle::numbers& k) {
   cpu e{.threads = 2};
   const auto r = in.forward(splat::rasterizer<Config>{}, e);
   const auto expected = oracle::render(k, in.s, in.background, in.rig);
@@ -54,7 +56,8 @@ TEST(rasterizer, equals_the_oracle_for_tiles_of_8_and_32) {
   expect_like_oracle<splat::raster_config{.tile = 32}>(in, {});
 }
 TEST(rasterizer, equals_the_oracle_with_centres_outside_the_image) {
-  expect_like_oracle<smooth>(scenes::random({.gaussians = 60, .most_scale = 2, .spread = 3, .seed = 7}), smooth_numbers());
+  expect_like_oracle<smooth>(scenes::random({.gaussians = 60, .most_scale = 2, .spread = 3, .seed = 7}),
+                             smooth_numbers());
 }
 TEST(rasterizer, equals_the_oracle_under_the_transposed_convention) {
   const auto in = scenes::random({.gaussians = 20, .seed = 8});
@@ -78,7 +81,8 @@ template <splat::raster_config Config> void expect_gradient(scenes::inputs<doubl
 
 TEST(rasterizer_gradient, of_every_input) { expect_gradient<smooth>(scenes::random({}), 1e-7); }
 TEST(rasterizer_gradient, of_centres_outside_where_the_jacobian_is_clamped) {
-  expect_gradient<smooth>(scenes::random({.gaussians = 8, .least_scale = 0.8, .most_scale = 2, .spread = 2.5, .seed = 9}), 1e-7);
+  expect_gradient<smooth>(
+      scenes::random({.gaussians = 8, .least_scale = 0.8, .most_scale = 2, .spread = 2.5, .seed = 9}), 1e-7);
 }
 TEST(rasterizer_gradient, under_the_transposed_convention) {
   expect_gradient<smooth_transposed>(scenes::random({.gaussians = 6, .seed = 10}), 1e-7);
@@ -100,7 +104,9 @@ TEST(rasterizer_gradient, equals_differences_of_the_oracle) {
   const auto loss = [&] {
     const auto p = oracle::render(smooth_numbers(), in.s, in.background, in.rig);
     double sum = 0;
-    for (idx i = 0; i < std::get<0>(d).size(); ++i) { sum += std::get<0>(d).data()[i] * p.image[static_cast<std::size_t>(i)]; }
+    for (idx i = 0; i < std::get<0>(d).size(); ++i) {
+      sum += std::get<0>(d).data()[i] * p.image[static_cast<std::size_t>(i)];
+    }
     for (idx i = 0; i < std::get<1>(d).size(); ++i) {
       sum += std::get<1>(d).data()[i] * p.depth[static_cast<std::size_t>(i)] +
              std::get<2>(d).data()[i] * p.transmittance[static_cast<std::size_t>(i)];
@@ -134,7 +140,8 @@ template <class T> double relative_l2(const T& a, const auto& b) {
 
 TEST(rasterizer, float_agrees_with_double) {
   // The float inputs, widened: both see the same numbers. No cut and no stop, so there is nothing to flip.
-  const auto narrow = scenes::in_scalar<float>(scenes::random({.gaussians = 100, .height = 32, .width = 48, .seed = 13}));
+  const auto narrow =
+      scenes::in_scalar<float>(scenes::random({.gaussians = 100, .height = 32, .width = 48, .seed = 13}));
   const auto wide = scenes::in_scalar<double>(narrow);
   constexpr splat::raster_config config{.alpha_cut = {1, 1000000000}, .stop = {0, 1}};
   const splat::rasterizer<config> op;
@@ -143,21 +150,24 @@ TEST(rasterizer, float_agrees_with_double) {
   const auto d = wide.forward(op, e);
   double worst = 0;
   for (idx i = 0; i < std::get<0>(f.value).size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(std::get<0>(f.value).data()[i]) - std::get<0>(d.value).data()[i]));
+    worst =
+        std::max(worst, std::abs(static_cast<double>(std::get<0>(f.value).data()[i]) - std::get<0>(d.value).data()[i]));
   }
   std::cout << "image: worst difference " << worst << "\n";
   EXPECT_LE(worst, 2e-6);
   const auto weights = sqs::detail::projection_gradient(e, d.value, gradient_check{});
   const auto gd = op.backward(e, d.saved, std::get<0>(weights), std::get<1>(weights), std::get<2>(weights));
-  const auto gf = op.backward(e, f.saved, persistent_copy<float>(std::get<0>(weights)),
-                              persistent_copy<float>(std::get<1>(weights)), persistent_copy<float>(std::get<2>(weights)));
+  const auto gf =
+      op.backward(e, f.saved, persistent_copy<float>(std::get<0>(weights)),
+                  persistent_copy<float>(std::get<1>(weights)), persistent_copy<float>(std::get<2>(weights)));
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     const double off[] = {relative_l2(std::get<I>(gf), std::get<I>(gd))...};
     for (const double o : off) {
       std::cout << "gradient: rel-L2 " << o << "\n";
       EXPECT_LE(o, 1e-5);
     }
-  }(std::make_index_sequence<6>{});
+  }
+  (std::make_index_sequence<6>{});
 }
 
 } // namespace

@@ -163,7 +163,8 @@ TEST(rasterizer, is_bitwise_the_same_for_any_thread_count_and_repeat) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const bool same[] = {same_bits(std::get<I>(g), std::get<I>(expected_gradients))...};
       for (const bool s : same) { EXPECT_TRUE(s) << threads << " threads"; }
-    }(std::make_index_sequence<6>{});
+    }
+    (std::make_index_sequence<6>{});
   }
 }
 
@@ -241,8 +242,8 @@ TEST(rasterizer, rejects_and_counts_numbers_that_are_not_finite) {
       EXPECT_TRUE(same_bits(std::get<0>(r.value), std::get<0>(expected.value)));
       EXPECT_TRUE(same_bits(std::get<1>(r.value), std::get<1>(expected.value)));
       const auto g = all_ones_backward(e, standard, r);
-      EXPECT_TRUE(finite(std::get<0>(g)) && finite(std::get<1>(g)) && finite(std::get<2>(g)) && finite(std::get<3>(g)) &&
-                  finite(std::get<4>(g)) && finite(std::get<5>(g)));
+      EXPECT_TRUE(finite(std::get<0>(g)) && finite(std::get<1>(g)) && finite(std::get<2>(g)) &&
+                  finite(std::get<3>(g)) && finite(std::get<4>(g)) && finite(std::get<5>(g)));
       EXPECT_EQ(std::get<4>(g)(2, 0), 0.0f);
     }
   }
@@ -307,25 +308,36 @@ TEST(rasterizer, names_every_wrong_shape) {
     } catch (const precondition_error& error) { return std::string(error.what()); }
     return std::string("no error");
   };
-  EXPECT_EQ(message([](auto& in) { in.s.scales = make_tensor<float, 2>({2, 2}); }),
-            "sqs::splat::rasterizer: scales is [2, 2] but must be [2, 3] (one row per mean); check the head that makes it");
+  EXPECT_EQ(
+      message([](auto& in) {
+        in.s.scales = make_tensor<float, 2>({2, 2});
+      }),
+      "sqs::splat::rasterizer: scales is [2, 2] but must be [2, 3] (one row per mean); check the head that makes it");
   EXPECT_THAT(message([](auto& in) { in.s.means = make_tensor<float, 2>({2, 4}); }), HasSubstr("means is [2, 4]"));
-  EXPECT_THAT(message([](auto& in) { in.s.rotations = make_tensor<float, 2>({3, 4}); }), HasSubstr("rotations is [3, 4]"));
-  EXPECT_THAT(message([](auto& in) { in.s.colours = make_tensor<float, 2>({2, 4}); }),
+  EXPECT_THAT(message([](auto& in) {
+                in.s.rotations = make_tensor<float, 2>({3, 4});
+              }),
+              HasSubstr("rotations is [3, 4]"));
+  EXPECT_THAT(message([](auto& in) {
+                in.s.colours = make_tensor<float, 2>({2, 4});
+              }),
               HasSubstr("colours is [2, 4] but must be [2, 3]"));
   EXPECT_EQ(message([](auto& in) { in.s.opacities = make_tensor<float, 1>({3}); }),
             "sqs::splat::rasterizer: opacities is [3] but must be [2] (one per mean); reshape [G,1] to [G]");
-  EXPECT_EQ(message([](auto& in) { in.background = make_tensor<float, 2>({2, 3}); }),
+  EXPECT_EQ(message([](auto& in) {
+              in.background = make_tensor<float, 2>({2, 3});
+            }),
             "sqs::splat::rasterizer: background is [2, 3] but must be [1, 3] (one colour per view); check the rig and "
             "Config.channels");
   EXPECT_EQ(message([](auto& in) { in.rig = {}; }),
             "sqs::splat::rasterizer: the camera rig has no view; add at least one camera");
-  EXPECT_EQ(message([](auto& in) {
-              in.rig.add({100, 100, 5, 5, 10, 20}, {});
-              in.background = make_tensor<float, 2>({2, 3});
-            }),
-            "sqs::splat::rasterizer: view 1 is 20 x 10 pixels but view 0 is 33 x 33; render views of different sizes in "
-            "separate calls");
+  EXPECT_EQ(
+      message([](auto& in) {
+        in.rig.add({100, 100, 5, 5, 10, 20}, {});
+        in.background = make_tensor<float, 2>({2, 3});
+      }),
+      "sqs::splat::rasterizer: view 1 is 20 x 10 pixels but view 0 is 33 x 33; render views of different sizes in "
+      "separate calls");
 }
 
 TEST(rasterizer, names_wrong_gradient_shapes) {
@@ -341,12 +353,18 @@ TEST(rasterizer, names_wrong_gradient_shapes) {
 TEST(camera_rig, names_its_limits) {
   camera_rig<float> rig;
   for (int i = 0; i < camera_rig<float>::capacity; ++i) { rig.add({1, 1, 0, 0, 2, 2}, {}); }
-  EXPECT_THAT([&] { rig.add({1, 1, 0, 0, 2, 2}, {}); },
-              ThrowsMessage<precondition_error>(
-                  "sqs::camera_rig: view 16 does not fit; a rig holds 16 cameras: use several rigs"));
+  EXPECT_THAT(
+      [&] {
+        rig.add({1, 1, 0, 0, 2, 2}, {});
+      },
+      ThrowsMessage<precondition_error>(
+          "sqs::camera_rig: view 16 does not fit; a rig holds 16 cameras: use several rigs"));
   camera_rig<float> bad;
-  EXPECT_THAT([&] { bad.add({0, 1, 0, 0, 2, 2}, {}); },
-              ThrowsMessage<precondition_error>(HasSubstr("a camera of the rig has singular intrinsics")));
+  EXPECT_THAT(
+      [&] {
+        bad.add({0, 1, 0, 0, 2, 2}, {});
+      },
+      ThrowsMessage<precondition_error>(HasSubstr("a camera of the rig has singular intrinsics")));
   EXPECT_EQ(bad.size(), 0);
 }
 

@@ -88,8 +88,8 @@ TEST(project, gradient) {
   auto in = scenes::random({.gaussians = 12, .most_scale = 2, .spread = 1.6, .seed = 31});
   cpu e{.threads = 2};
   const project_op op{in.s, in.rig};
-  const auto report = check_gradient(e, op, gradient_check{.step = 1e-4}, in.s.means, in.s.scales, in.s.rotations,
-                                     in.s.opacities);
+  const auto report =
+      check_gradient(e, op, gradient_check{.step = 1e-4}, in.s.means, in.s.scales, in.s.rotations, in.s.opacities);
   std::cout << "worst " << report.worst << " at " << report.where << "\n";
   EXPECT_LE(report.worst, 1e-7) << report.where;
   EXPECT_GE(report.nonzero, report.checked * 8 / 10);

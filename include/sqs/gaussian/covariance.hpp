@@ -16,9 +16,7 @@ enum class covariance_convention {
 };
 
 /// The six distinct entries of a symmetric 3x3 matrix.
-template <class T> struct symmetric3 {
-  T xx{}, xy{}, xz{}, yy{}, yz{}, zz{};
-};
+template <class T> struct symmetric3 { T xx{}, xy{}, xz{}, yy{}, yz{}, zz{}; };
 
 /// Gradients with respect to scale and (unnormalised) quaternion.
 template <class T> struct scale_rotation_gradient {

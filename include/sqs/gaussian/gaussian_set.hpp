@@ -13,9 +13,7 @@ namespace sqs {
 namespace detail {
 
 /// `type`, whatever the second argument: one of something per element of a pack.
-template <class Type, class> struct first_of {
-  using type = Type;
-};
+template <class Type, class> struct first_of { using type = Type; };
 template <class Wanted, class... A> inline constexpr int times_listed = (0 + ... + (std::is_same_v<Wanted, A> ? 1 : 0));
 template <class... A> constexpr bool names_differ() {
   constexpr std::array<std::string_view, sizeof...(A)> names{A::name...};
@@ -41,8 +39,8 @@ template <class T, class... Attributes> class basic_gaussian_set {
   static_assert(((detail::times_listed<Attributes, Attributes...> == 1) && ...),
                 "sqs::gaussian_set: an attribute is listed twice; list each once");
   static_assert(detail::names_differ<Attributes...>(),
-                "sqs::gaussian_set: two attributes have the same name; names become tensor names in files, so they must "
-                "differ");
+                "sqs::gaussian_set: two attributes have the same name; names become tensor names in files, so they "
+                "must differ");
 
 public:
   using value_type = T;
@@ -55,7 +53,8 @@ public:
   /// From one tensor per attribute, in list order.
   ///
   /// Errors      precondition_error naming the attribute whose tensor has the wrong shape.
-  explicit basic_gaussian_set(typename detail::first_of<tensor<T, 2>, Attributes>::type... x) : tensors_{std::move(x)...} {
+  explicit basic_gaussian_set(typename detail::first_of<tensor<T, 2>, Attributes>::type... x)
+      : tensors_{std::move(x)...} {
     (check<Attributes>(), ...);
   }
   /// G Gaussians with all numbers zero.
@@ -74,8 +73,8 @@ public:
     static_assert(has<A> && A::blended, "sqs::gaussian_set: this attribute is not a blended one of this set");
     int offset = 0;
     bool found = false;
-    ((found = found || std::is_same_v<A, Attributes>,
-      offset += (found || !Attributes::blended) ? 0 : Attributes::dim), ...);
+    ((found = found || std::is_same_v<A, Attributes>, offset += (found || !Attributes::blended) ? 0 : Attributes::dim),
+     ...);
     return offset;
   }
   /// Calls `f(attribute{}, tensor)` for every attribute, in list order.

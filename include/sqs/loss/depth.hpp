@@ -40,7 +40,9 @@ struct depth_l1 {
           }
           return p;
         },
-        [](partial x, const partial& y) { return partial{x.sum + y.sum, x.count + y.count}; });
+        [](partial x, const partial& y) {
+          return partial{x.sum + y.sum, x.count + y.count};
+        });
     const double value = total.sum / static_cast<double>(std::max<idx>(1, total.count));
     return result{full<T, 0>(e, {}, static_cast<T>(value)), saved<T, R>{depth, target, total.count}};
   }

@@ -13,7 +13,7 @@
 namespace sqs::loss {
 
 namespace detail {
-/// Prints a shape as [2, 3]. Not a string: a check that passes must not build its message, or every step would allocate.
+/// Prints a shape as [2, 3]. Not a string: a check that passes must not build its message, or each step would allocate.
 template <std::size_t R> struct shape_text {
   const std::array<idx, R>& shape;
   explicit shape_text(const std::array<idx, R>& s) : shape(s) {}
@@ -35,13 +35,12 @@ template <class T> T sign(T x) { return static_cast<T>((x > T(0)) - (x < T(0)));
 /// Errors      precondition_error for shapes that differ, or empty tensors.
 /// Source      L_rgb of the SQS pre-training, Kerbl et al. 2023 (without the D-SSIM term).
 struct photometric_l1 {
-  template <class T, int R> struct saved {
-    tensor<T, R> image, target;
-  };
+  template <class T, int R> struct saved { tensor<T, R> image, target; };
 
   template <class T, int R> auto forward(cpu& e, const tensor<T, R>& image, const tensor<T, R>& target) const {
-    expects(image.shape() == target.shape(), "sqs::loss::photometric_l1: the image is ", detail::shape_text(image.shape()),
-            ", the target ", detail::shape_text(target.shape()), "; render at the size of the target");
+    expects(image.shape() == target.shape(), "sqs::loss::photometric_l1: the image is ",
+            detail::shape_text(image.shape()), ", the target ", detail::shape_text(target.shape()),
+            "; render at the size of the target");
     expects(image.size() > 0, "sqs::loss::photometric_l1: the image is ", detail::shape_text(image.shape()),
             "; the mean of nothing is not defined: give at least one pixel");
     const T *a = image.data(), *b = target.data();
@@ -53,7 +52,8 @@ struct photometric_l1 {
           return s;
         },
         [](double x, double y) { return x + y; });
-    return result{full<T, 0>(e, {}, static_cast<T>(sum / static_cast<double>(image.size()))), saved<T, R>{image, target}};
+    return result{full<T, 0>(e, {}, static_cast<T>(sum / static_cast<double>(image.size()))),
+                  saved<T, R>{image, target}};
   }
 
   template <class T, int R> auto backward(cpu& e, const saved<T, R>& s, const tensor<T, 0>& d) const {

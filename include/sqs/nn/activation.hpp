@@ -33,7 +33,10 @@ struct relu_op {
   }
   template <class T, int R> auto backward(cpu& e, const saved<T, R>& s, const tensor<T, R>& dy) const {
     const T *y = s.y.data(), *d = dy.data();
-    return detail::pointwise<T, R>(e, dy.shape(), [=](idx i) { return y[i] > T(0) ? d[i] : T(0); });
+    return detail::pointwise<T, R>(e, dy.shape(), [=](idx i) {
+      const T v = d[i]; // read in any case: a load under a condition would keep the loop scalar
+      return y[i] > T(0) ? v : T(0);
+    });
   }
 };
 

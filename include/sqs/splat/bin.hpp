@@ -83,7 +83,8 @@ template <raster_config Config, class T>
 tile_bins bin(cpu& e, const tensor<projected_gaussian<T>, 2>& records, int width, int height) {
   constexpr idx tile = raster_constants<Config, T>::tile;
   const idx views = records.extent(0), n = records.extent(1);
-  tile_bins bins{views, (width + tile - 1) / tile, (height + tile - 1) / tile, empty<idx, 1>(e, {views * n + 1}), {}, {}};
+  tile_bins bins{views, (width + tile - 1) / tile, (height + tile - 1) / tile, empty<idx, 1>(e, {views * n + 1}), {},
+                 {}};
   idx* first = bins.first_slot.data();
   idx sum = 0;
   for (idx i = 0; i < views * n; ++i) {

@@ -83,15 +83,18 @@ struct tile_place {
 };
 template <int Tile> tile_place place_of(const tile_bins& b, idx t, idx image_width, idx image_height) {
   const idx view = t / b.tiles(), in_view = t % b.tiles(), tx = in_view % b.tiles_x, ty = in_view / b.tiles_x;
-  return {view, tx, ty, tx * Tile, ty * Tile, static_cast<int>(std::min<idx>(Tile, image_width - tx * Tile)),
+  return {view,
+          tx,
+          ty,
+          tx * Tile,
+          ty * Tile,
+          static_cast<int>(std::min<idx>(Tile, image_width - tx * Tile)),
           static_cast<int>(std::min<idx>(Tile, image_height - ty * Tile))};
 }
 
 /// Sets T to 1 inside the image and to "finished" outside, so that padding never holds a tile open.
 template <int Tile, int N, class T, std::size_t Size> void start_transmittance(const tile_place& at, T (&t)[Size]) {
-  for (int p = 0; p < Tile * Tile; ++p) {
-    t[p / N][p % N] = p / Tile < at.height && p % Tile < at.width ? 1 : -1;
-  }
+  for (int p = 0; p < Tile * Tile; ++p) { t[p / N][p % N] = p / Tile < at.height && p % Tile < at.width ? 1 : -1; }
 }
 template <class T, int N, std::size_t Size> bool any_open(const lanes<T, N> (&t)[Size]) {
   lanes<T, N> most = t[0];
@@ -142,9 +145,9 @@ template <class K, class T> struct forward_tile {
 /// Shapes      records [V,G] and bins of the same configuration; colours [G,C]; background [V,C].
 /// Execution   parallel over tiles; bitwise the same for any thread count.
 /// Cost        20 + 2C flop per (pixel, Gaussian) pair looked at.
-template <raster_config Config, class T>
-blended<T> blend(cpu& e, const tensor<projected_gaussian<T>, 2>& records, const tile_bins& bins,
-                 const tensor<T, 2>& colours, const tensor<T, 2>& background, int width, int height) {
+template <raster_config Config, class T> blended<T> blend(cpu& e, const tensor<projected_gaussian<T>, 2>& records,
+                                                          const tile_bins& bins, const tensor<T, 2>& colours,
+                                                          const tensor<T, 2>& background, int width, int height) {
   using k = raster_constants<Config, T>;
   constexpr int channels = k::channels, tile = k::tile, n_lanes = detail::lane_count<T, tile>;
   const idx views = bins.views, n = records.extent(1), w = width, h = height;
@@ -159,7 +162,8 @@ blended<T> blend(cpu& e, const tensor<projected_gaussian<T>, 2>& records, const 
     for (; i < last; ++i) {
       if ((i - first) % detail::entries_between_checks == 0 && !detail::any_open<T, n_lanes>(pixels.t)) { break; }
       const idx g = bins.order.data()[i];
-      pixels.add(detail::make_tile_splat<tile>(records.data()[at.view * n + g], at.x0, at.y0), colours.data() + g * channels, at);
+      pixels.add(detail::make_tile_splat<tile>(records.data()[at.view * n + g], at.x0, at.y0),
+                 colours.data() + g * channels, at);
     }
     out.visited.data()[index] = i - first;
     const T* back = background.data() + at.view * channels;
@@ -170,7 +174,9 @@ blended<T> blend(cpu& e, const tensor<projected_gaussian<T>, 2>& records, const 
         const T t = std::abs(pixels.t[p][lane]);
         out.depth.data()[pixel] = pixels.depth[p][lane];
         out.transmittance.data()[pixel] = t;
-        for (int c = 0; c < channels; ++c) { out.image.data()[pixel * channels + c] = pixels.colour[c][p][lane] + t * back[c]; }
+        for (int c = 0; c < channels; ++c) {
+          out.image.data()[pixel * channels + c] = pixels.colour[c][p][lane] + t * back[c];
+        }
       }
     }
   };

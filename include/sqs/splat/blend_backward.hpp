@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Backward pass of the blend. It replays the tiles front to back: with S_i = sum_{j>i} w_j s_j + the background's share
-/// and s_i = c_i . dImage + z_i dDepth,
+/// Backward pass of the blend. It replays the tiles front to back: with s_i = c_i . dImage + z_i dDepth and
+/// S_i = sum_{j>i} w_j s_j + the background's share,
 ///   dL/dalpha_i = T_i s_i - S_i / (1 - alpha_i),
 /// and S_i = S_total - sum_{j<=i} w_j s_j where S_total comes from the stored outputs: one number per pixel, no
 /// checkpoints, and the same T sequence as forward.
@@ -105,12 +105,11 @@ void background_of_tile(const tile_place& at, const blended<T>& out, const backw
 }
 
 /// The slot of Gaussian g in tile (tx, ty) of a view.
-template <class T>
-idx slot_of(const projected_gaussian<T>& r, idx first_slot, const tile_place& at) {
+template <class T> idx slot_of(const projected_gaussian<T>& r, idx first_slot, const tile_place& at) {
   return first_slot + (at.ty - r.tile_y0) * (r.tile_x1 - r.tile_x0) + (at.tx - r.tile_x0);
 }
 
-/// Sums the slots of one (view, Gaussian) pair and finishes what is common to its pixels; adds to its colours' gradient.
+/// Sums the slots of one (view, Gaussian) pair, finishes what is common to its pixels, adds to its colours' gradient.
 template <class K, class T>
 projected_gradient<T> gather_slots(const projected_gaussian<T>& r, const T* slots, idx count, T* d_colour) {
   T m[slot_width<K>]{};
@@ -118,8 +117,13 @@ projected_gradient<T> gather_slots(const projected_gaussian<T>& r, const T* slot
     for (int j = 0; j < slot_width<K>; ++j) { m[j] += slots[i * slot_width<K> + j]; }
   }
   for (int c = 0; c < K::channels; ++c) { d_colour[c] += m[moment_count + 1 + c]; }
-  return {.x = r.a * m[1] + r.b * m[2], .y = r.b * m[1] + r.c * m[2], .depth = m[6], .a = T(-0.5) * m[3], .b = -m[4],
-          .c = T(-0.5) * m[5], .opacity = m[0] / r.opacity};
+  return {.x = r.a * m[1] + r.b * m[2],
+          .y = r.b * m[1] + r.c * m[2],
+          .depth = m[6],
+          .a = T(-0.5) * m[3],
+          .b = -m[4],
+          .c = T(-0.5) * m[5],
+          .opacity = m[0] / r.opacity};
 }
 
 } // namespace detail
@@ -170,9 +174,8 @@ blend_gradients<T> blend_backward(cpu& e, const tensor<projected_gaussian<T>, 2>
         const idx pair = v * n + g, first = bins.first_slot.data()[pair];
         const auto& r = records.data()[pair];
         if (!r.visible()) { continue; }
-        d.records.data()[pair] = detail::gather_slots<k>(r, slots.data() + first * slot,
-                                                         bins.first_slot.data()[pair + 1] - first,
-                                                         d.colours.data() + g * channels);
+        d.records.data()[pair] = detail::gather_slots<k>(
+            r, slots.data() + first * slot, bins.first_slot.data()[pair + 1] - first, d.colours.data() + g * channels);
       }
     }
   });

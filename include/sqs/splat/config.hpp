@@ -24,15 +24,15 @@ enum class stop_rule {
 ///
 /// Source      Kerbl et al. 2023; gsplat 1.6 for alpha_max, the cut-derived extent and the clamp of the Jacobian.
 struct raster_config {
-  int channels = 3;            ///< of the colours; depth and transmittance come in addition
-  int tile = 16;               ///< edge of a square tile in pixels: 8, 16 or 32
-  ratio alpha_max{99, 100};    ///< cap of alpha; no gradient passes beyond it
-  ratio alpha_cut{1, 255};     ///< smaller alphas are skipped; a Gaussian's extent follows from it
-  ratio stop{1, 10000};        ///< transmittance at which a pixel is finished
+  int channels = 3;         ///< of the colours; depth and transmittance come in addition
+  int tile = 16;            ///< edge of a square tile in pixels: 8, 16 or 32
+  ratio alpha_max{99, 100}; ///< cap of alpha; no gradient passes beyond it
+  ratio alpha_cut{1, 255};  ///< smaller alphas are skipped; a Gaussian's extent follows from it
+  ratio stop{1, 10000};     ///< transmittance at which a pixel is finished
   stop_rule rule = stop_rule::exclusive;
-  ratio near{1, 5};            ///< m: centres with camera-frame z up to here are culled
-  ratio low_pass{3, 10};       ///< px^2, added to the diagonal of the 2D covariance
-  ratio clamp_margin{3, 10};   ///< the Jacobian is evaluated at most this share of half the image outside it
+  ratio near{1, 5};          ///< m: centres with camera-frame z up to here are culled
+  ratio low_pass{3, 10};     ///< px^2, added to the diagonal of the 2D covariance
+  ratio clamp_margin{3, 10}; ///< the Jacobian is evaluated at most this share of half the image outside it
   covariance_convention convention = covariance_convention::r_s2_rt;
 };
 
@@ -52,8 +52,8 @@ template <raster_config Config, class T> struct raster_constants {
 
   static_assert(channels >= 1, "sqs::splat: raster_config::channels must be at least 1");
   static_assert(tile == 8 || tile == 16 || tile == 32, "sqs::splat: raster_config::tile must be 8, 16 or 32");
-  static_assert(alpha_max > T(0) && alpha_max < T(1), "sqs::splat: raster_config::alpha_max must lie inside (0, 1): the "
-                                                      "backward pass divides by 1 - alpha");
+  static_assert(alpha_max > T(0) && alpha_max < T(1), "sqs::splat: raster_config::alpha_max must lie inside (0, 1): "
+                                                      "the backward pass divides by 1 - alpha");
   static_assert(alpha_cut > T(0) && alpha_cut < alpha_max, "sqs::splat: raster_config::alpha_cut must lie inside "
                                                            "(0, alpha_max): the extent of a Gaussian follows from it");
   static_assert(stop >= T(0) && stop < T(1), "sqs::splat: raster_config::stop must lie inside [0, 1)");

@@ -12,9 +12,9 @@ namespace sqs::splat {
 
 /// One Gaussian in one image. Pixels; pixel centres lie at integer + 0.5.
 template <class T> struct projected_gaussian {
-  T x{}, y{};          ///< centre
-  T depth{};           ///< camera-frame z of the centre, m
-  T a{}, b{}, c{};     ///< inverse 2D covariance [[a, b], [b, c]], 1/px^2
+  T x{}, y{};      ///< centre
+  T depth{};       ///< camera-frame z of the centre, m
+  T a{}, b{}, c{}; ///< inverse 2D covariance [[a, b], [b, c]], 1/px^2
   T opacity{};
   T radius_x{}, radius_y{}; ///< half extents of the ellipse inside which alpha reaches alpha_cut
   /// The same ellipse column by column: at x + d it spans y + shear d -+ half_height sqrt(1 - (d / radius_x)^2), and it
@@ -57,9 +57,18 @@ template <raster_config Config, class T> view_constants<T> make_view_constants(c
   const T top = -c.cy / c.fy, bottom = (T(c.height) - c.cy) / c.fy;
   const T margin_x = k::clamp_margin * T(0.5) * std::abs(right - left);
   const T margin_y = k::clamp_margin * T(0.5) * std::abs(bottom - top);
-  return {p.T_cam_ref.rotation, p.T_cam_ref.translation, c.fx, c.fy, c.cx, c.cy,
-          std::min(left, right) - margin_x, std::max(left, right) + margin_x,
-          std::min(top, bottom) - margin_y, std::max(top, bottom) + margin_y, c.width, c.height};
+  return {p.T_cam_ref.rotation,
+          p.T_cam_ref.translation,
+          c.fx,
+          c.fy,
+          c.cx,
+          c.cy,
+          std::min(left, right) - margin_x,
+          std::max(left, right) + margin_x,
+          std::min(top, bottom) - margin_y,
+          std::max(top, bottom) + margin_y,
+          c.width,
+          c.height};
 }
 
 namespace detail {
@@ -76,22 +85,20 @@ template <class T> quaternion<T> row4(const tensor<T, 2>& x, idx i) {
 /// The 2x3 Jacobian of the projection: [[fx/z, 0, -fx tx/z^2], [0, fy/z, -fy ty/z^2]] with tx/z, ty/z clamped, because
 /// the linearisation explodes for centres far outside the image.
 template <class T> struct jacobian {
-  T xx, xz, yy, yz;  ///< the entries that are not zero
-  T tx, ty;          ///< the clamped camera coordinates
+  T xx, xz, yy, yz;    ///< the entries that are not zero
+  T tx, ty;            ///< the clamped camera coordinates
   bool free_x, free_y; ///< false where the clamp acts: tx then depends on z alone
 };
 template <class T> SQS_HD jacobian<T> make_jacobian(const view_constants<T>& v, vec3<T> p) {
   const T inverse = T(1) / p.z, ux = p.x * inverse, uy = p.y * inverse;
   const T kx = ux < v.low_x ? v.low_x : (ux > v.high_x ? v.high_x : ux);
   const T ky = uy < v.low_y ? v.low_y : (uy > v.high_y ? v.high_y : uy);
-  return {v.fx * inverse, -v.fx * kx * inverse, v.fy * inverse, -v.fy * ky * inverse,
-          kx * p.z,       ky * p.z,             kx == ux,       ky == uy};
+  return {v.fx * inverse, -v.fx * kx * inverse, v.fy * inverse, -v.fy * ky * inverse, kx * p.z, ky * p.z, kx == ux,
+          ky == uy};
 }
 
 /// The two rows of a 2x3 matrix.
-template <class T> struct rows2 {
-  vec3<T> x, y;
-};
+template <class T> struct rows2 { vec3<T> x, y; };
 /// J m: J has four entries that are not zero.
 template <class T> SQS_HD rows2<T> times(const jacobian<T>& j, const mat3<T>& m) {
   const vec3<T> m0{m(0, 0), m(0, 1), m(0, 2)}, m1{m(1, 0), m(1, 1), m(1, 2)}, m2{m(2, 0), m(2, 1), m(2, 2)};
@@ -113,8 +120,9 @@ SQS_HD void tile_range(T low, T high, int pixels, std::int32_t& first, std::int3
 }
 
 /// Projects one Gaussian into one view. Returns false if the numbers overflowed.
-template <raster_config Config, class T>
-bool project_one(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor, T opacity, projected_gaussian<T>& out) {
+template <raster_config Config, class T> bool project_one(const view_constants<T>& v, vec3<T> mean,
+                                                          const mat3<T>& factor, T opacity,
+                                                          projected_gaussian<T>& out) {
   using k = raster_constants<Config, T>;
   out = {};
   const vec3<T> p = v.rotation * mean + v.translation;
@@ -128,14 +136,20 @@ bool project_one(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor
   const T reach = T(2) * std::log(opacity / k::alpha_cut);
   // The slack covers rounding here and in the blend, so that the box never cuts what alpha_cut keeps.
   const T slack = T(1.0001), inverse = T(1) / det;
-  projected_gaussian<T> r{.x = v.fx * p.x / p.z + v.cx, .y = v.fy * p.y / p.z + v.cy, .depth = p.z,
-                          .a = yy * inverse, .b = -xy * inverse, .c = xx * inverse, .opacity = opacity,
+  projected_gaussian<T> r{.x = v.fx * p.x / p.z + v.cx,
+                          .y = v.fy * p.y / p.z + v.cy,
+                          .depth = p.z,
+                          .a = yy * inverse,
+                          .b = -xy * inverse,
+                          .c = xx * inverse,
+                          .opacity = opacity,
                           .radius_x = slack * std::sqrt(reach * xx) + T(0.01),
                           .radius_y = slack * std::sqrt(reach * yy) + T(0.01)};
   r.shear = -r.b / r.c;
   r.half_height = slack * std::sqrt(reach / r.c);
   r.crest = -r.b / r.a * r.radius_y;
-  if (!std::isfinite(r.x + r.y + r.a + r.b + r.c + r.radius_x + r.radius_y + r.shear + r.half_height + r.crest) || !(r.a > T(0)) || !(r.c > T(0))) {
+  if (!std::isfinite(r.x + r.y + r.a + r.b + r.c + r.radius_x + r.radius_y + r.shear + r.half_height + r.crest) ||
+      !(r.a > T(0)) || !(r.c > T(0))) {
     return false;
   }
   tile_range<k::tile>(r.x - r.radius_x, r.x + r.radius_x, v.width, r.tile_x0, r.tile_x1);
@@ -166,8 +180,7 @@ template <class T> bool finite_gaussian(const scene<T>& s, idx g) {
 /// Errors      precondition_error for shapes that do not match, see `check_scene` and `check_rig`.
 /// Cost        O(V G), about 200 flop each.
 /// Source      Zwicker et al. 2002 (EWA); Kerbl et al. 2023.
-template <raster_config Config, class T>
-projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig) {
+template <raster_config Config, class T> projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig) {
   using k = raster_constants<Config, T>;
   check_scene(s, k::channels);
   check_rig(rig);
@@ -188,7 +201,8 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig) {
       const mat3<T> factor = covariance_factor<k::convention>(detail::row3(s.scales, g), detail::row4(s.rotations, g));
       for (idx v = 0; v < views; ++v) {
         auto& r = records[v * n + g];
-        c.degenerate += detail::project_one<Config>(view[static_cast<std::size_t>(v)], mean, factor, s.opacities(g), r) ? 0 : 1;
+        c.degenerate +=
+            detail::project_one<Config>(view[static_cast<std::size_t>(v)], mean, factor, s.opacities(g), r) ? 0 : 1;
         c.visible += r.visible() ? 1 : 0;
       }
     }
@@ -201,9 +215,7 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig) {
 }
 
 /// dL/d(record): gradients with respect to the numbers of a `projected_gaussian` (b counts both off-diagonal places).
-template <class T> struct projected_gradient {
-  T x{}, y{}, depth{}, a{}, b{}, c{}, opacity{};
-};
+template <class T> struct projected_gradient { T x{}, y{}, depth{}, a{}, b{}, c{}, opacity{}; };
 
 /// Gradients of a scene's geometry; colours never pass through the projection.
 template <class T> struct geometry_gradients {
@@ -222,15 +234,16 @@ template <class T> struct gaussian_gradient {
 
 /// Adds the gradient that arrives through one view.
 template <raster_config Config, class T>
-void project_one_backward(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor, const projected_gaussian<T>& r,
-                          const projected_gradient<T>& d, gaussian_gradient<T>& out) {
+void project_one_backward(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor,
+                          const projected_gaussian<T>& r, const projected_gradient<T>& d, gaussian_gradient<T>& out) {
   const vec3<T> p = v.rotation * mean + v.translation;
   const jacobian<T> j = make_jacobian(v, p);
   const mat3<T> turned = v.rotation * factor;
   const rows2<T> n = times(j, turned);
   // dL/dCov2 = -Q V Q, V = [[da, db/2], [db/2, dc]].
   const T h = T(0.5) * d.b;
-  const T qv00 = r.a * d.a + r.b * h, qv01 = r.a * h + r.b * d.c, qv10 = r.b * d.a + r.c * h, qv11 = r.b * h + r.c * d.c;
+  const T qv00 = r.a * d.a + r.b * h, qv01 = r.a * h + r.b * d.c, qv10 = r.b * d.a + r.c * h,
+          qv11 = r.b * h + r.c * d.c;
   const T g00 = -(qv00 * r.a + qv01 * r.b), g01 = -(qv00 * r.b + qv01 * r.c), g11 = -(qv10 * r.b + qv11 * r.c);
   // Cov2 = N N^T with N = J (W M): dL/dN = 2 G N, dL/d(W M) = J^T dL/dN, dL/dJ = dL/dN (W M)^T.
   const vec3<T> dn0 = T(2) * (g00 * n.x + g01 * n.y), dn1 = T(2) * (g01 * n.x + g11 * n.y);
@@ -265,7 +278,8 @@ geometry_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_r
   const idx n = s.count(), views = rig.size();
   std::array<view_constants<T>, camera_rig<T>::capacity> view{};
   std::transform(rig.begin(), rig.end(), view.begin(), make_view_constants<Config, T>);
-  geometry_gradients<T> out{zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 4}), zeros<T, 1>(e, {n})};
+  geometry_gradients<T> out{zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 4}),
+                            zeros<T, 1>(e, {n})};
   parallel_for(e, n, 128, [&](idx begin, idx end) {
     for (idx g = begin; g < end; ++g) {
       detail::gaussian_gradient<T> sum;
@@ -277,7 +291,8 @@ geometry_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_r
         const auto& r = records.data()[v * n + g];
         if (!r.visible()) { continue; }
         drawn = true;
-        detail::project_one_backward<Config>(view[static_cast<std::size_t>(v)], mean, factor, r, d.data()[v * n + g], sum);
+        detail::project_one_backward<Config>(view[static_cast<std::size_t>(v)], mean, factor, r, d.data()[v * n + g],
+                                             sum);
       }
       if (!drawn) { continue; }
       const auto sr = covariance_factor_backward<k::convention>(scale, q, sum.factor);

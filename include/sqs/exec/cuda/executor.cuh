@@ -23,15 +23,18 @@ inline void check_cuda(cudaError_t status, const char* where) {
   }
 }
 
-/// Slabs of device memory.
-inline slab_source device_slabs() {
-  return {[](std::size_t bytes) -> void* {
-            void* p = nullptr;
-            check_cuda(cudaMalloc(&p, bytes), "sqs::pool");
-            return p;
-          },
-          [](void* slab) { (void)cudaFree(slab); }};
+namespace detail {
+// Functions, not lambdas: nvcc 13.0 generates wrong host code for `return {lambda, lambda}` of a struct of pointers.
+inline void* take_device_slab(std::size_t bytes) {
+  void* p = nullptr;
+  check_cuda(cudaMalloc(&p, bytes), "sqs::pool");
+  return p;
 }
+inline void give_device_slab(void* slab) { (void)cudaFree(slab); }
+} // namespace detail
+
+/// Slabs of device memory.
+inline slab_source device_slabs() { return {&detail::take_device_slab, &detail::give_device_slab}; }
 
 /// Gives the executor its device memory; every algorithm does so on first use.
 inline cuda& open(cuda& e) {

@@ -26,10 +26,9 @@ template <class T, int N> struct lanes_type {
 template <class T, int N> using lanes = typename lanes_type<T, N>::type;
 
 /// How many lanes a row of `Tile` pixels is cut into.
-template <class T, int Tile>
-inline constexpr int lane_count = register_bytes / static_cast<int>(sizeof(T)) < Tile
-                                      ? register_bytes / static_cast<int>(sizeof(T))
-                                      : Tile;
+template <class T, int Tile> inline constexpr int lane_count = register_bytes / static_cast<int>(sizeof(T)) < Tile
+                                                                   ? register_bytes / static_cast<int>(sizeof(T))
+                                                                   : Tile;
 
 /// 0, 1, 2, ...
 template <class T, int N> lanes<T, N> iota() {

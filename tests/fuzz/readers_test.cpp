@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every reader over valid files, over hostile ones, and over seeded mutations of both. With SQS_FUZZ_CORPUS=<folder> the
+// seeds are also written there, one folder per reader, for libFuzzer.
+#include "readers.hpp"
+
+#include <sqs/core/random.hpp>
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+namespace {
+
+using file = std::vector<std::byte>;
+
+file text(const std::string& s) {
+  const auto b = sqs::bytes_of(s);
+  return {b.begin(), b.end()};
+}
+
+sqs::stored_tensor array(std::string dtype, std::vector<std::int64_t> shape) {
+  std::size_t bytes = sqs::detail::dtype_bytes(dtype);
+  for (const auto d : shape) { bytes *= static_cast<std::size_t>(d); }
+  sqs::stored_tensor t{std::move(dtype), std::move(shape), {}};
+  for (std::size_t i = 0; i < bytes; ++i) { t.data.push_back(static_cast<std::byte>(i * 37)); }
+  return t;
+}
+
+file safetensors_file_bytes() {
+  const auto path = std::filesystem::temp_directory_path() / sqs::concat("sqs_fuzz_seed_", ::getpid());
+  sqs::write_safetensors(path,
+                         {.tensors = {{"w", array("F32", {2, 3})}, {"b", array("U8", {5})}}, .metadata = {{"k", "v"}}});
+  auto bytes = sqs::read_file(path);
+  std::filesystem::remove(path);
+  return bytes;
+}
+file safetensors_by_hand() {
+  const std::string header = R"({"w":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}})";
+  std::string s(8, '\0');
+  s[0] = static_cast<char>(header.size());
+  return text(s + header + "12345678");
+}
+
+sqs::image picture() {
+  sqs::image i(9, 13);
+  for (std::size_t k = 0; k < i.pixels.size(); ++k) { i.pixels[k] = static_cast<std::uint8_t>(k * 11); }
+  return i;
+}
+
+sqs::gaussian_cloud gaussians() {
+  sqs::gaussian_cloud g;
+  g.means.resize(2);
+  g.log_scales.resize(2);
+  g.rotations.resize(2);
+  g.opacity_logits.resize(2);
+  g.rgb.resize(2);
+  g.extra["sem_0"].resize(2);
+  return g;
+}
+
+struct reader {
+  const char* name;
+  bool (*run)(sqs_fuzz::bytes);
+  std::vector<file> valid;
+};
+
+std::vector<reader> readers() {
+  const float points[] = {1, 2, 3, 4, 5, -1, -2, 0, 255, 31};
+  const auto lidar = std::as_bytes(std::span(points));
+  return {{"safetensors", sqs_fuzz::safetensors, {safetensors_file_bytes(), safetensors_by_hand()}},
+          {"npy", sqs_fuzz::npy, {sqs::encode_npy(array("F32", {2, 3})), sqs::encode_npy(array("I64", {}))}},
+          {"npz", sqs_fuzz::npz, {sqs::encode_npz({{"a", array("U8", {7})}, {"b", array("F64", {2, 2})}})}},
+          {"json_table",
+           sqs_fuzz::json_table,
+           {text(R"([{"token":"a\u00e9","rotation":[1,0,0,0.5],"timestamp":15,"is_key_frame":true}])")}},
+          {"lidar", sqs_fuzz::lidar, {{lidar.begin(), lidar.end()}}},
+          {"jpeg", sqs_fuzz::jpeg, {sqs::encode_jpeg(picture())}},
+          {"png", sqs_fuzz::png, {sqs::encode_png(picture())}},
+          {"ply", sqs_fuzz::ply, {sqs::encode_ply(gaussians()), sqs::encode_ply(gaussians(), {.normals = true})}}};
+}
+
+/// One of the ways a file goes bad: flipped bits, a word of extreme value, a cut, a repeated piece, a digit changed.
+file mutated(file f, const sqs::random_stream& r) {
+  const auto pick = [&](sqs::idx i, std::size_t n) { return n == 0 ? 0 : static_cast<std::size_t>(r.bits(i) % n); };
+  const std::size_t changes = 1 + pick(0, 3);
+  for (std::size_t c = 0; c < changes && !f.empty(); ++c) {
+    const auto base = static_cast<sqs::idx>(10 * c + 1);
+    const std::size_t at = pick(base, f.size());
+    switch (pick(base + 1, 6)) {
+    case 0:
+      f[at] ^= static_cast<std::byte>(1 << pick(base + 2, 8));
+      break;
+    case 1:
+      f[at] = static_cast<std::byte>(r.bits(base + 2));
+      break;
+    case 2: {
+      constexpr std::uint64_t extremes[] = {0, ~0ull, 1ull << 63, 1ull << 31, 0x7fffffffull, 0xfffffffcull};
+      const std::uint64_t v = extremes[pick(base + 2, 6)];
+      std::memcpy(f.data() + at, &v, std::min<std::size_t>(f.size() - at, std::size_t{1} << pick(base + 3, 4)));
+      break;
+    }
+    case 3:
+      f.resize(at);
+      break;
+    case 4: {
+      const file piece(f.begin() + static_cast<std::ptrdiff_t>(at),
+                       f.begin() + static_cast<std::ptrdiff_t>(std::min(f.size(), at + 1 + pick(base + 2, 40))));
+      f.insert(f.begin() + static_cast<std::ptrdiff_t>(pick(base + 3, f.size())), piece.begin(), piece.end());
+      break;
+    }
+    default:
+      for (std::size_t k = 0; k < f.size(); ++k) { // the next digit of a text header
+        std::byte& b = f[(at + k) % f.size()];
+        if (b >= std::byte{'0'} && b <= std::byte{'9'}) {
+          b = static_cast<std::byte>('0' + pick(base + 2, 10));
+          break;
+        }
+      }
+    }
+  }
+  return f;
+}
+
+TEST(readers, valid_files_are_read_and_hostile_ones_end_in_an_error) {
+  constexpr int mutations = 4000;
+  for (const auto& r : readers()) {
+    SCOPED_TRACE(r.name);
+    int accepted = 0;
+    for (std::size_t v = 0; v < r.valid.size(); ++v) {
+      EXPECT_TRUE(r.run(r.valid[v]));
+      for (int m = 0; m < mutations; ++m) {
+        accepted += r.run(mutated(r.valid[v], sqs::random_stream::of(1, static_cast<int>(v), m)));
+      }
+    }
+    EXPECT_LT(accepted, mutations * static_cast<int>(r.valid.size())); // else it would read anything
+    EXPECT_FALSE(r.run({}));
+    EXPECT_FALSE(r.run(file(1001)));
+  }
+}
+
+TEST(readers, seeds_are_written_on_request) {
+  const char* folder = std::getenv("SQS_FUZZ_CORPUS");
+  if (folder == nullptr) { GTEST_SKIP() << "set SQS_FUZZ_CORPUS to a folder to write the seeds there"; }
+  for (const auto& r : readers()) {
+    const auto to = std::filesystem::path(folder) / r.name;
+    std::filesystem::create_directories(to);
+    for (std::size_t v = 0; v < r.valid.size(); ++v) {
+      sqs::write_file_atomic(to / sqs::concat("valid-", v), std::span<const std::byte>(r.valid[v]));
+    }
+    for (int m = 0; m < 50; ++m) {
+      const auto f = mutated(r.valid[0], sqs::random_stream::of(2, m));
+      sqs::write_file_atomic(to / sqs::concat("mutated-", m), std::span<const std::byte>(f));
+    }
+  }
+}
+
+} // namespace

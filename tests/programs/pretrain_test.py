@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Uses pretrain_sqs as a user does: wrong arguments, killed runs, other thread counts.
+
+usage: pretrain_test.py PROGRAM
+"""
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+PROGRAM = sys.argv[1]
+SHORT = ["--steps", "9", "--save-every", "2", "--limit-samples", "2", "--eval-samples", "0", "--no-control", "--quiet"]
+
+
+def run(*options):
+    return subprocess.run([PROGRAM, *options], capture_output=True, text=True)
+
+
+def expect(condition, what):
+    if not condition:
+        sys.exit(f"FAILED: {what}")
+    print(f"ok: {what}")
+
+
+def wrong_arguments(scratch):
+    r = run("--stepz", "3")
+    expect(r.returncode == 2 and "did you mean --steps?" in r.stderr, "an unknown option exits 2 and names the nearest")
+    r = run("--policy", "smal")
+    expect(r.returncode == 2 and "small" in r.stderr, "an unknown policy exits 2 and lists the known ones")
+    r = run("--data", f"nuscenes:{scratch}/nowhere", "--out", f"{scratch}/a")
+    expect(r.returncode == 1 and "nowhere" in r.stderr and len(r.stderr.strip().splitlines()) == 1, "a missing data set is one line that names it")
+    r = run("--data", "kitty", "--out", f"{scratch}/a")
+    expect(r.returncode == 1 and "procedural" in r.stderr, "an unknown kind of data lists the known ones")
+    r = run("--resume", *SHORT, "--out", f"{scratch}/never")
+    expect(r.returncode == 1 and "never" in r.stderr, "resuming where nothing ever ran is an error")
+    r = run("--dry-run", *SHORT, "--out", f"{scratch}/dry")
+    expect(r.returncode == 0 and "trained numbers" in r.stdout and not (scratch / "dry").exists(), "a dry run prints the model's size and writes nothing")
+    blocked = scratch / "file"
+    blocked.write_text("")
+    r = run(*SHORT, "--out", f"{blocked}/out")
+    expect(r.returncode == 1 and str(blocked) in r.stderr, "an impossible output folder is an error that names it")
+    r = run("--help")
+    expect(r.returncode == 0 and len(r.stdout.splitlines()) <= 45, "the help fits a screen")
+
+
+def results(folder):
+    return (folder / "checkpoint.safetensors").read_bytes(), (folder / "metrics.jsonl").read_bytes()
+
+
+def killed_and_resumed(scratch):
+    whole = scratch / "whole"
+    begin = time.time()
+    r = run(*SHORT, "--threads", "2", "--out", str(whole))
+    duration = time.time() - begin
+    expect(r.returncode == 0, f"an uninterrupted run of {duration:.1f} s {r.stderr}")
+    expect(json.loads((whole / "report.json").read_text())["memory"]["allocations_per_step"] in (0, None), "its steps allocate nothing")
+    broken, kills = scratch / "broken", 0
+    draw = random.Random(4)
+    options = [*SHORT, "--out", str(broken)]
+    while True:
+        process = subprocess.Popen([PROGRAM, *options, "--threads", str(draw.choice([1, 2, 4]))], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            _, errors = process.communicate(timeout=draw.uniform(0.3, 0.9) * duration if kills < 4 else None)
+            expect(process.returncode == 0, f"the last of {kills + 1} runs ends well {errors}")
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            if broken.exists():
+                (broken / "checkpoint.safetensors.tmp.4194305.0").write_text("half a file")  # a save cut short by a process long gone
+            if (broken / "config.toml").exists() and "--resume" not in options:
+                options.append("--resume")
+    expect(kills >= 2, f"{kills} kills hit the run")
+    expect(results(broken) == results(whole), "killed and resumed with other thread counts: checkpoint and log are the same bytes")
+    expect(not [p for p in broken.iterdir() if ".tmp" in p.name or p.name.endswith(".next")], "no temporary file is left")
+    r = run("--policy", "small", "--seed", "5", "--resume", *SHORT, "--out", str(broken))
+    expect(r.returncode == 1 and "sqs.seed" in r.stderr, "another seed cannot continue the run")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    wrong_arguments(pathlib.Path(folder))
+    killed_and_resumed(pathlib.Path(folder))
