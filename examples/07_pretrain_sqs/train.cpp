@@ -53,10 +53,11 @@ public:
     curve = log.curve();
     const std::int64_t total = run_.settings().steps, first = run_.steps();
     pipeline::sample_source<Set, T> source(
-        set_, {.seed = options_.seed, .first_step = first, .plan = plan_, .black = black_, .yaw = options_.yaw_degrees / 57.29577951308232});
+        set_, {.seed = options_.seed, .first_step = first, .plan = plan_, .black = black_, .flip = run_.settings().flip, .yaw = options_.yaw_degrees / 57.29577951308232});
     const bool terminal = isatty(2) != 0;
     pipeline::progress_bar bar(options_.quiet ? nullptr : stderr, terminal, black_ ? "control (black images)" : "training", first, total);
     const auto start = std::chrono::steady_clock::now();
+    run_.exec().profile().record_events(400);
     long long counted_from = -1;
     std::int64_t counted_steps = 0;
     while (run_.steps() < total) {
@@ -82,6 +83,7 @@ public:
     allocations = counted_steps > 0 ? static_cast<double>(counted_from) / static_cast<double>(counted_steps) : std::nan("");
     peak = run_.exec().memory().statistics().peak;
     run_.exec().profile().enabled = false;
+    if (!black_) { write_file_atomic(out / "trace.json", bytes_of(run_.exec().profile().chrome_trace())); }
   }
   metric::rendering_score score(const std::vector<pipeline::prepared_sample<T>>& samples) {
     metric::rendering_score sum;
@@ -249,7 +251,7 @@ template <class Policy, dataset Set> int train(const options& o, const Set& set,
   const auto& s = main_run.pipeline_run().settings();
   page.settings = {{"learning rate", concat(s.rate)},       {"anchor rate", concat("x ", s.anchor_rate)}, {"backbone rate", concat("x ", s.backbone_rate)},
                    {"weight decay", concat(s.weight_decay)}, {"clip", concat(s.clip)},                     {"colour weight", concat(s.rgb_weight)},
-                   {"depth weight", concat(s.depth_weight)}, {"yaw", concat(o.yaw_degrees, " degrees")},   {"black images", o.black ? "yes" : "no"}};
+                   {"depth weight", concat(s.depth_weight)}, {"random flip", s.flip ? "yes" : "no"}, {"yaw", concat(o.yaw_degrees, " degrees")},   {"black images", o.black ? "yes" : "no"}};
   write_file_atomic(out / "report.json", bytes_of(pipeline::report_json(page)));
   write_file_atomic(out / "index.html", bytes_of(pipeline::report_html(page)));
   print_table(page);

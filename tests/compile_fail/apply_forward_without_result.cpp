@@ -5,7 +5,7 @@
 struct op : square {
   auto forward(sqs::cpu&, const sqs::tensor<float, 1>& x) const {
 #ifdef SQS_GOOD
-    return sqs::result{x, saved<float>{x}};
+    return sqs::result{x, saved<float> { x }};
 #else
     return x;
 #endif

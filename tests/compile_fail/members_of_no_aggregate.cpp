@@ -5,7 +5,7 @@
 struct module {
   int a;
 #ifndef SQS_GOOD
-  module() : a(0) {}
+  module() :a(0) {}
 #endif
   SQS_MEMBERS(module, a)
 };

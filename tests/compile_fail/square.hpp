@@ -5,9 +5,7 @@
 #include <sqs/exec/cpu.hpp>
 
 struct square {
-  template <class T> struct saved {
-    sqs::tensor<T, 1> x;
-  };
+  template <class T> struct saved { sqs::tensor<T, 1> x; };
   template <class T> auto forward(sqs::cpu&, const sqs::tensor<T, 1>& x) const { return sqs::result{x, saved<T>{x}}; }
   template <class T> auto backward(sqs::cpu&, const saved<T>&, const sqs::tensor<T, 1>& dy) const { return dy; }
 };

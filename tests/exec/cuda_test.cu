@@ -53,7 +53,8 @@ TEST_F(cuda_device, parallel_for_covers_all_ranges) {
       const auto v = out.read(exec);
       for (idx i = 0; i < n; ++i) {
         const idx begin = i / grain * grain;
-        ASSERT_EQ(v[static_cast<std::size_t>(i)], static_cast<int>(i * i) + static_cast<int>(std::min(n, begin + grain) - begin));
+        ASSERT_EQ(v[static_cast<std::size_t>(i)],
+                  static_cast<int>(i * i) + static_cast<int>(std::min(n, begin + grain) - begin));
       }
     }
   }

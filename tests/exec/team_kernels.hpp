@@ -45,9 +45,7 @@ template <bool Barrier> struct transpose_kernel {
     const int tiles = (columns + tile - 1) / tile;
     const int row = t.block() / tiles * tile, column = t.block() % tiles * tile;
     const int x = t.thread() % tile, y = t.thread() / tile;
-    if (row + y < rows && column + x < columns) {
-      shared[y * (tile + 1) + x] = in[(row + y) * columns + column + x];
-    }
+    if (row + y < rows && column + x < columns) { shared[y * (tile + 1) + x] = in[(row + y) * columns + column + x]; }
     if constexpr (Barrier) { t.sync(); }
     if (column + y < columns && row + x < rows) { out[(column + y) * rows + row + x] = shared[x * (tile + 1) + y]; }
   }

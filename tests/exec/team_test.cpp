@@ -124,8 +124,8 @@ template <bool LastBarrier, class Switch> std::vector<float> product(int m, int 
   const auto a = numbers(m * k), b = numbers(k * n);
   std::vector<float> c(at(m * n), -1);
   const int blocks = (m + 15) / 16 * ((n + 15) / 16);
-  sqs::emulator::launch<Switch>(blocks, 256,
-                                matrix_product_kernel<LastBarrier>{a.data(), b.data(), c.data(), m, n, k}, seed);
+  sqs::emulator::launch<Switch>(blocks, 256, matrix_product_kernel<LastBarrier>{a.data(), b.data(), c.data(), m, n, k},
+                                seed);
   return c;
 }
 
@@ -231,8 +231,9 @@ TYPED_TEST(team_test, shared_memory_starts_random_and_arrays_are_separate) {
 
 TYPED_TEST(team_test, refuses_wrong_sizes) {
   const auto body = [](auto&) {};
-  EXPECT_THAT([&] { sqs::emulator::launch<TypeParam>(1, 33, body); },
-              ThrowsMessage<sqs::precondition_error>(HasSubstr("a block of 33 threads; give a multiple of 32 up to 1024")));
+  EXPECT_THAT(
+      [&] { sqs::emulator::launch<TypeParam>(1, 33, body); },
+      ThrowsMessage<sqs::precondition_error>(HasSubstr("a block of 33 threads; give a multiple of 32 up to 1024")));
   EXPECT_THAT([&] { sqs::emulator::launch<TypeParam>(-1, 32, body); },
               ThrowsMessage<sqs::precondition_error>(HasSubstr("-1 blocks; give 0 or more")));
   EXPECT_NO_THROW(sqs::emulator::launch<TypeParam>(0, 32, body));

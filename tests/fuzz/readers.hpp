@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// One function per file reader: any bytes either decode or end in a file_error, and what decodes survives a round trip.
-/// Anything else (another exception, a sanitizer report, memory beyond the limits) is a finding.
+/// One function per file reader: any bytes either decode or end in a file_error, and what decodes survives a round
+/// trip. Anything else (another exception, a sanitizer report, memory beyond the limits) is a finding.
 
 #include <sqs/data/image_io.hpp>
 #include <sqs/data/lidar_file.hpp>

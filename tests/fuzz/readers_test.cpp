@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every reader over valid files, over hostile ones, and over seeded mutations of both. With SQS_FUZZ_CORPUS=<folder> the
-// seeds are also written there, one folder per reader, for libFuzzer.
+// Every reader over valid files, over hostile ones, and over seeded mutations of both. With SQS_FUZZ_CORPUS=<folder>
+// the seeds are also written there, one folder per reader, for libFuzzer.
 #include "readers.hpp"
 
 #include <sqs/core/random.hpp>

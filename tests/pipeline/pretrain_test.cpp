@@ -5,6 +5,7 @@
 #include <sqs/pipeline/sample_source.hpp>
 
 #include <fstream>
+#include <set>
 
 namespace {
 
@@ -134,6 +135,40 @@ TEST(checkpoint, report_names_what_did_not_match) {
   ASSERT_EQ(r.wrong_shape.size(), 1u);
   EXPECT_THAT(r.wrong_shape[0], HasSubstr("background is F32 [2,3] in the model and F32 [1,6] in the file"));
   EXPECT_THAT(message_of([&] { expect_complete(r, "x.safetensors"); }), HasSubstr("1 missing, 1 unexpected, 1 of another shape"));
+}
+
+// Two street-like samples whose pictures are constant in y and rise with x: a mirrored one falls.
+struct ramps {
+  idx size() const { return 2; }
+  sqs::sample sample(idx i) const {
+    sqs::sample s;
+    s.token = concat("ramp ", i);
+    camera_view v{.name = "CAM", .picture = image(32, 48), .camera = {30, 30, 24, 16, 48, 32}, .T_cam_ref = {{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {}}};
+    for (int y = 0; y < 32; ++y) {
+      for (int x = 0; x < 48; ++x) { std::fill_n(v.picture.at(y, x), 3, static_cast<std::uint8_t>(3 * x + 50 * i)); }
+    }
+    s.views.push_back(v);
+    s.lidar.points = {{0.f, 8.f, 0.f}};
+    return s;
+  }
+};
+
+TEST(sample_source, flips_by_a_coin_of_the_step_and_repeats_when_resumed) {
+  const ramps set;
+  const auto sequence = [&](std::int64_t first, std::size_t keep) {
+    pipeline::sample_source<ramps, float> source(set, {.seed = 3, .first_step = first, .plan = fitting_plan(32, 48, 32, 48), .flip = true, .keep_bytes = keep});
+    std::vector<float> seen;
+    for (std::int64_t step = first; step < 24; ++step) {
+      const auto& s = source.next();
+      EXPECT_EQ(s.rgb(0, 3, 2, 0) > s.rgb(0, 3, 40, 0), s.rig[0].camera.fx < 0); // picture and camera mirror together
+      seen.push_back(s.rgb(0, 3, 2, 0));
+    }
+    return seen;
+  };
+  const auto all = sequence(0, std::size_t{1} << 30), uncached = sequence(0, 0), rest = sequence(9, std::size_t{1} << 30);
+  EXPECT_EQ(all, uncached);
+  EXPECT_EQ(std::vector<float>(all.begin() + 9, all.end()), rest);
+  EXPECT_EQ(std::set<float>(all.begin(), all.end()).size(), 4u); // two samples, both sides
 }
 
 TEST(turn_reference, moves_cameras_as_the_points_move) {

@@ -48,6 +48,7 @@ public:
   /// The recorded events as Chrome trace JSON; opens in Perfetto and chrome://tracing.
   std::string chrome_trace() const {
     std::string out = "{\"traceEvents\":[";
+    if (events_.empty()) { return out + "]}\n"; }
     const auto us = [&](clock::time_point t) {
       return std::to_string(std::chrono::duration<double, std::micro>(t - events_.front().begin).count());
     };

@@ -9,6 +9,10 @@
 
 #include <concepts>
 
+#if defined(SQS_NVTX)
+#include <nvtx3/nvToolsExt.h>
+#endif
+
 namespace sqs {
 
 /// An executor: a value passed explicitly to everything that computes. It owns the pool tensors come from and the
@@ -21,15 +25,22 @@ concept executor = requires(E& e) {
   { e.profile() } -> std::same_as<profiler&>;
 };
 
-/// Times a stage while it lives and records the executor's peak memory meanwhile. `name` and `direction` are literals.
+/// Times a stage while it lives and records the executor's peak memory meanwhile. With SQS_NVTX defined (and the CUDA
+/// toolkit's headers at hand) it also marks the stage for NVIDIA's profilers. `name` and `direction` are literals.
 template <executor E> class profile_scope {
 public:
   profile_scope(E& e, const char* name, const char* direction) : exec_(e), name_(name), direction_(direction) {
+#if defined(SQS_NVTX)
+    nvtxRangePushA(name);
+#endif
     if (!exec_.profile().enabled) { return; }
     exec_.memory().reset_window();
     begin_ = profiler::clock::now();
   }
   ~profile_scope() {
+#if defined(SQS_NVTX)
+    nvtxRangePop();
+#endif
     if (!exec_.profile().enabled || begin_ == profiler::clock::time_point{}) { return; }
     exec_.profile().add(name_, direction_, begin_, profiler::clock::now(), exec_.memory().statistics().window_peak);
   }

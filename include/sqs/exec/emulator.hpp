@@ -49,9 +49,12 @@ public:
   };
 
   block_runner(int threads, std::uint64_t seed)
-      : fibers_(static_cast<std::size_t>(threads)), random_(seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du),
+      : fibers_(static_cast<std::size_t>(threads)),
+        random_(seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du),
         stacks_(new std::byte[guard_bytes + fibers_.size() * stack_bytes]) {
-    for (std::size_t i = 0; i < fibers_.size(); ++i) { fibers_[i].stack = stacks_.get() + guard_bytes + i * stack_bytes; }
+    for (std::size_t i = 0; i < fibers_.size(); ++i) {
+      fibers_[i].stack = stacks_.get() + guard_bytes + i * stack_bytes;
+    }
   }
 
   /// Runs `body(thread)` for all threads of one block; raises what a thread raised, or barrier divergence.
@@ -187,10 +190,11 @@ private:
     std::string where;
     if (sync > 0) { where += concat(sync, " of ", size(), " threads at sync, "); }
     if (shuffling > 0) { where += concat(shuffling, " of ", size(), " threads at a shuffle, "); }
-    return std::make_exception_ptr(precondition_error(
-        concat("sqs::emulator: barrier divergence: ", where, count[static_cast<std::size_t>(state::done)],
-               " exited, in block ", block_, "; every thread of the block must reach every sync, every lane of the warp "
-               "every shuffle")));
+    return std::make_exception_ptr(
+        precondition_error(concat("sqs::emulator: barrier divergence: ", where,
+                                  count[static_cast<std::size_t>(state::done)], " exited, in block ", block_,
+                                  "; every thread of the block must reach every sync, every lane of the warp "
+                                  "every shuffle")));
   }
 
   /// Ends the block: waiting fibers are woken and leave by `cancelled`. The first failure is what is reported.
@@ -228,9 +232,7 @@ private:
 };
 
 /// One address per array of shared memory.
-template <class Tag, class T, int N> struct shared_key {
-  static constexpr char value = 0;
-};
+template <class Tag, class T, int N> struct shared_key { static constexpr char value = 0; };
 
 } // namespace detail
 
@@ -240,7 +242,10 @@ public:
   using runner = detail::block_runner<Switch>;
 
   emulated_team(runner& r, int thread, int block, int blocks)
-      : runner_(&r), thread_(thread), block_(block), blocks_(blocks) {}
+      : runner_(&r),
+        thread_(thread),
+        block_(block),
+        blocks_(blocks) {}
 
   int thread() const { return thread_; }
   int size() const { return runner_->size(); }

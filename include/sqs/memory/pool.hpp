@@ -22,15 +22,18 @@ struct slab_source {
   void (*give)(void* slab);
 };
 
-/// Slabs from the host's heap, aligned to 64 bytes.
-inline slab_source host_slabs() {
-  return {[](std::size_t bytes) -> void* {
-            void* p = std::aligned_alloc(64, bytes);
-            if (p == nullptr) { raise<error>("sqs::pool: out of memory asking for ", bytes, " bytes; use a smaller batch"); }
-            return p;
-          },
-          [](void* slab) { std::free(slab); }};
+namespace detail {
+// Named functions: nvcc does not take lambdas in a braced return.
+inline void* take_host_slab(std::size_t bytes) {
+  void* p = std::aligned_alloc(64, bytes);
+  if (p == nullptr) { raise<error>("sqs::pool: out of memory asking for ", bytes, " bytes; use a smaller batch"); }
+  return p;
 }
+inline void give_host_slab(void* slab) { std::free(slab); }
+} // namespace detail
+
+/// Slabs from the host's heap, aligned to 64 bytes.
+inline slab_source host_slabs() { return {&detail::take_host_slab, &detail::give_host_slab}; }
 
 class pool;
 

@@ -18,6 +18,7 @@ struct training_settings {
   double weight_decay = 0.01;
   double clip = 35;               ///< largest norm of all gradients
   double rgb_weight = 1, depth_weight = 0.05;
+  bool flip = true;               ///< mirror the images (and their cameras) of every other step, by chance
 };
 
 /// The paper's model and schedule.
@@ -44,7 +45,8 @@ struct small : model::sqs_policy {
   static constexpr query::anchor_placement placement = query::anchor_placement::polar;
   static constexpr query::decoder_layer_config decoder{.channels = 64, .hidden = 256};
   static constexpr bool learned_background = true;
-  static constexpr training_settings training{.steps = 400, .warmup = 20, .rate = 2e-3, .anchor_rate = 10, .backbone_rate = 1};
+  static constexpr training_settings training{.steps = 400, .warmup = 20, .rate = 2e-3, .anchor_rate = 10, .backbone_rate = 1,
+                                              .flip = false};
 };
 
 } // namespace sqs::pipeline

@@ -167,7 +167,7 @@ private:
             {"sqs.seed", std::to_string(seed_)},
             {"sqs.settings", concat(s.steps, ' ', s.warmup, ' ', s.rate, ' ', s.final_fraction, ' ', s.anchor_rate, ' ',
                                     s.backbone_rate, ' ', s.weight_decay, ' ', s.clip, ' ', s.rgb_weight, ' ',
-                                    s.depth_weight)}};
+                                    s.depth_weight, ' ', s.flip)}};
   }
   static void write_checkpoint(const std::filesystem::path& path, const safetensors_file& file) {
     auto previous = path;

@@ -21,6 +21,7 @@ struct source_options {
   std::int64_t first_step = 0;          ///< where a resumed run continues
   image_plan plan{};
   bool black = false;                   ///< images replaced by zeros
+  bool flip = false;                    ///< mirror the images of every other step, by chance
   double yaw = 0;                       ///< the reference frame is turned by up to +-yaw radians, anew each step
   std::size_t keep_bytes = std::size_t{2} << 30; ///< samples stay in memory up to this size
 };
@@ -51,13 +52,14 @@ template <class T> void turn_reference(const prepared_sample<T>& s, double yaw, 
 template <dataset Set, class T> class sample_source {
 public:
   sample_source(const Set& set, source_options options)
-      : set_(set), options_(options), step_(options.first_step), kept_(static_cast<std::size_t>(set.size())) {
-    loader_.emplace(set_, loader_options{.seed = options.seed, .first_step = step_}, prepare_sample{options.plan, options.black});
+      : set_(set), options_(options), step_(options.first_step),
+        kept_(static_cast<std::size_t>(set.size()) * (options.flip ? 2 : 1)) {
+    loader_.emplace(set_, loader_options{.seed = options.seed, .first_step = step_}, prepare_sample{options});
   }
   /// The sample of the next step. Valid until the call after.
   const prepared_sample<T>& next() {
     const auto at = position_of({.seed = options_.seed}, step_, set_.size());
-    const prepared_sample<T>& s = fetch(static_cast<std::size_t>(at.index));
+    const prepared_sample<T>& s = fetch(static_cast<std::size_t>(at.index) + (flipped(options_, step_) ? kept_.size() / 2 : 0));
     const double yaw = options_.yaw * random_stream::of(options_.seed, 0x59415721, step_).uniform(0, -1, 1);
     ++step_;
     if (options_.yaw == 0) { return s; }
@@ -68,11 +70,16 @@ public:
   bool settled() const { return !loader_.has_value(); }
 
 private:
+  /// A coin of the step's own: the loader's threads and `next` see the same side.
+  static bool flipped(const source_options& o, idx step) {
+    return o.flip && random_stream::of(o.seed, 0x464C4950, step).uniform(0) < 0.5;
+  }
   struct prepare_sample {
-    image_plan plan;
-    bool black;
-    prepared_sample<T> operator()(const sample& s, loader_position) const {
-      return prepare(make_network_input<T>(s, plan), black);
+    source_options options;
+    prepared_sample<T> operator()(const sample& s, loader_position at) const {
+      image_plan plan = options.plan;
+      plan.flip = flipped(options, at.step);
+      return prepare(make_network_input<T>(s, plan), options.black);
     }
   };
   const prepared_sample<T>& fetch(std::size_t index) {

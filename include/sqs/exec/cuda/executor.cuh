@@ -18,8 +18,9 @@ namespace sqs {
 inline void check_cuda(cudaError_t status, const char* where) {
   if (status != cudaSuccess) [[unlikely]] {
     (void)cudaGetLastError(); // a failed launch must not be reported again by the next call
-    raise<error>(where, ": CUDA reports ", cudaGetErrorName(status), " (", cudaGetErrorString(status),
-                 "); check that a device is visible, has free memory, and that the program was built for its architecture");
+    raise<error>(
+        where, ": CUDA reports ", cudaGetErrorName(status), " (", cudaGetErrorString(status),
+        "); check that a device is visible, has free memory, and that the program was built for its architecture");
   }
 }
 
