@@ -28,8 +28,9 @@ int main() {
           return s;
         },
         [](float a, float b) { return a + b; });
-    std::printf("threads %d  sum %.9g  first row of the view %g %g  pool: %zu bytes live, asked the system %lld time(s)\n",
-                threads, static_cast<double>(sum), static_cast<double>(rows(0, 0)), static_cast<double>(rows(0, 1)),
-                exec.memory().statistics().live, static_cast<long long>(exec.memory().statistics().takes));
+    std::printf(
+        "threads %d  sum %.9g  first row of the view %g %g  pool: %zu bytes live, asked the system %lld time(s)\n",
+        threads, static_cast<double>(sum), static_cast<double>(rows(0, 0)), static_cast<double>(rows(0, 1)),
+        exec.memory().statistics().live, static_cast<long long>(exec.memory().statistics().takes));
   }
 }

@@ -14,9 +14,7 @@
 #include <cstdio>
 
 struct softplus_op { // log(1 + e^x), any rank
-  template <class T, int R> struct saved {
-    sqs::tensor<T, R> x;
-  };
+  template <class T, int R> struct saved { sqs::tensor<T, R> x; };
   template <class T, int R> auto forward(sqs::cpu& e, const sqs::tensor<T, R>& x) const {
     auto y = sqs::empty<T, R>(e, x.shape());
     for (sqs::idx i = 0; i < x.size(); ++i) { y.data()[i] = std::log1p(std::exp(x.data()[i])); }

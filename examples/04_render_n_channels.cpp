@@ -39,8 +39,9 @@ int main() {
   };
   auto [value, saved] = rasterize.forward(exec, means, scales, rotations, opacities, channels, background, rig);
   const auto& image = std::get<0>(value);
-  std::printf("image [%lld, %lld, %lld, %lld]\n", static_cast<long long>(image.extent(0)), static_cast<long long>(image.extent(1)),
-              static_cast<long long>(image.extent(2)), static_cast<long long>(image.extent(3)));
+  std::printf("image [%lld, %lld, %lld, %lld]\n", static_cast<long long>(image.extent(0)),
+              static_cast<long long>(image.extent(1)), static_cast<long long>(image.extent(2)),
+              static_cast<long long>(image.extent(3)));
   const auto ones = sqs::full<double, 4>(exec, image.shape(), 1.0);
   const auto none = sqs::zeros<double, 3>(exec, {1, 60, 80});
   const auto [d_means, d_scales, d_rotations, d_opacities, d_channels, d_background] =
@@ -50,6 +51,7 @@ int main() {
   const double up = total();
   channels(17, 5) = kept - 1e-4;
   const double down = total();
-  std::printf("d sum / d channel 5 of Gaussian 17: %.6f by backward, %.6f by differences\n", d_channels(17, 5), (up - down) / 2e-4);
+  std::printf("d sum / d channel 5 of Gaussian 17: %.6f by backward, %.6f by differences\n", d_channels(17, 5),
+              (up - down) / 2e-4);
   std::printf("d sum / d opacity of Gaussian 17: %.6f\n", d_opacities(17));
 }

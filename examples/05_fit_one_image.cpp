@@ -46,7 +46,8 @@ int main() {
     auto [image, z, left] = render(g);
     if (step % 50 == 0) {
       const auto score = sqs::metric::score_rendering(image.value(), target, z.value(), depth);
-      std::printf("step %3d  PSNR %.2f dB (best constant colour %.2f dB)\n", step, score.psnr_db, score.baseline_psnr_db);
+      std::printf("step %3d  PSNR %.2f dB (best constant colour %.2f dB)\n", step, score.psnr_db,
+                  score.baseline_psnr_db);
     }
     g.backward(sqs::apply(g, sqs::loss::photometric_l1{}, std::move(image), target));
     optimiser.step(exec, 0.05);

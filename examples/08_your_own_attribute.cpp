@@ -15,7 +15,8 @@ struct velocity { // m/s over ground: two more blended channels
   static constexpr bool blended = true;
   using map = sqs::attr::identity_map;
 };
-using moving = sqs::gaussian_set<sqs::attr::mean, sqs::attr::scale, sqs::attr::rotation, sqs::attr::opacity, sqs::attr::rgb, velocity>;
+using moving = sqs::gaussian_set<sqs::attr::mean, sqs::attr::scale, sqs::attr::rotation, sqs::attr::opacity,
+                                 sqs::attr::rgb, velocity>;
 
 int main() {
   sqs::cpu exec;

@@ -9,9 +9,7 @@
 #include <cstdio>
 
 struct huber_op { // mean of d^2 / 2 where |d| < 1, |d| - 1/2 beyond
-  template <class T, int R> struct saved {
-    sqs::tensor<T, R> difference;
-  };
+  template <class T, int R> struct saved { sqs::tensor<T, R> difference; };
   template <class T, int R> auto forward(sqs::cpu& e, const sqs::tensor<T, R>& a, const sqs::tensor<T, R>& b) const {
     auto d = sqs::empty<T, R>(e, a.shape());
     T sum = 0;

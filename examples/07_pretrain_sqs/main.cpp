@@ -43,11 +43,13 @@ int main(int argc, char** argv) {
                "  pretrain_sqs --data nuscenes:/data/nuscenes --limit-samples 50 --steps 4000 --out run\n"
                "  pretrain_sqs --out run --resume"};
   app.add_option("--data", o.data, "procedural[:SEED], or nuscenes:PATH in native layout");
-  app.add_option("--policy", o.policy, "small (two cores) or base (the paper's sizes)")->check(CLI::IsMember({"small", "base"}));
+  app.add_option("--policy", o.policy, "small (two cores) or base (the paper's sizes)")
+      ->check(CLI::IsMember({"small", "base"}));
   app.add_option("--steps", o.steps, "training steps; 0: the policy's")->check(CLI::NonNegativeNumber);
   app.add_option("--out", o.out, "folder of the results");
   app.add_option("--limit-samples", o.limit_samples, "samples to train on")->check(CLI::PositiveNumber);
-  app.add_option("--eval-samples", o.eval_samples, "further samples, not trained on, to score")->check(CLI::NonNegativeNumber);
+  app.add_option("--eval-samples", o.eval_samples, "further samples, not trained on, to score")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--save-every", o.save_every, "steps between checkpoints")->check(CLI::PositiveNumber);
   app.add_option("--seed", o.seed, "of everything random");
   app.add_option("--threads", o.threads, "0: all cores; results do not depend on it")->check(CLI::Range(0, 1024));
@@ -65,7 +67,8 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) { return app.exit(e); }
-    std::fprintf(stderr, "pretrain_sqs: %s%s\nRun with --help for the options.\n", e.what(), nearest_option(app, e.what()).c_str());
+    std::fprintf(stderr, "pretrain_sqs: %s%s\nRun with --help for the options.\n", e.what(),
+                 nearest_option(app, e.what()).c_str());
     return 2;
   }
   o.resolved = app.config_to_str(true, false);

@@ -38,7 +38,11 @@ public:
   using T = typename Policy::scalar;
 
   trainer(const options& o, const Set& set, image_plan plan, bool black, std::string name)
-      : options_(o), set_(set), plan_(plan), black_(black), name_(std::move(name)),
+      : options_(o),
+        set_(set),
+        plan_(plan),
+        black_(black),
+        name_(std::move(name)),
         run_(cpu{.threads = o.threads}, o.seed, settings_of<Policy>(o)) {}
 
   void train() {
@@ -52,10 +56,15 @@ public:
     pipeline::metrics_log log(out / (name_ == "checkpoint" ? "metrics.jsonl" : name_ + ".metrics.jsonl"), run_.steps());
     curve = log.curve();
     const std::int64_t total = run_.settings().steps, first = run_.steps();
-    pipeline::sample_source<Set, T> source(
-        set_, {.seed = options_.seed, .first_step = first, .plan = plan_, .black = black_, .flip = run_.settings().flip, .yaw = options_.yaw_degrees / 57.29577951308232});
+    pipeline::sample_source<Set, T> source(set_, {.seed = options_.seed,
+                                                  .first_step = first,
+                                                  .plan = plan_,
+                                                  .black = black_,
+                                                  .flip = run_.settings().flip,
+                                                  .yaw = options_.yaw_degrees / 57.29577951308232});
     const bool terminal = isatty(2) != 0;
-    pipeline::progress_bar bar(options_.quiet ? nullptr : stderr, terminal, black_ ? "control (black images)" : "training", first, total);
+    pipeline::progress_bar bar(options_.quiet ? nullptr : stderr, terminal,
+                               black_ ? "control (black images)" : "training", first, total);
     const auto start = std::chrono::steady_clock::now();
     run_.exec().profile().record_events(400);
     long long counted_from = -1;
@@ -80,7 +89,8 @@ public:
     }
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     steps_done = total - first;
-    allocations = counted_steps > 0 ? static_cast<double>(counted_from) / static_cast<double>(counted_steps) : std::nan("");
+    allocations =
+        counted_steps > 0 ? static_cast<double>(counted_from) / static_cast<double>(counted_steps) : std::nan("");
     peak = run_.exec().memory().statistics().peak;
     run_.exec().profile().enabled = false;
     if (!black_) { write_file_atomic(out / "trace.json", bytes_of(run_.exec().profile().chrome_trace())); }
@@ -124,13 +134,16 @@ private:
 template <class T, dataset Set>
 std::vector<pipeline::prepared_sample<T>> load_all(const Set& set, image_plan plan, idx most) {
   std::vector<pipeline::prepared_sample<T>> out;
-  for (idx i = 0; i < std::min(most, set.size()); ++i) { out.push_back(pipeline::prepare(make_network_input<T>(set.sample(i), plan))); }
+  for (idx i = 0; i < std::min(most, set.size()); ++i) {
+    out.push_back(pipeline::prepare(make_network_input<T>(set.sample(i), plan)));
+  }
   return out;
 }
 
-template <class Policy>
-void write_pictures(const fs::path& out, pipeline::pretrain<Policy>& run, const pipeline::prepared_sample<typename Policy::scalar>& s,
-                    const std::string& prefix, const std::string& title, pipeline::run_report& page) {
+template <class Policy> void write_pictures(const fs::path& out, pipeline::pretrain<Policy>& run,
+                                            const pipeline::prepared_sample<typename Policy::scalar>& s,
+                                            const std::string& prefix, const std::string& title,
+                                            pipeline::run_report& page) {
   const auto r = run.render(s);
   for (idx v = 0; v < s.rgb.extent(0); ++v) {
     const auto view = static_cast<std::size_t>(v);
@@ -149,21 +162,25 @@ void write_pictures(const fs::path& out, pipeline::pretrain<Policy>& run, const 
   }
 }
 
-template <class Policy>
-void write_gaussians(const fs::path& out, pipeline::pretrain<Policy>& run, const pipeline::prepared_sample<typename Policy::scalar>& s,
-                     pipeline::run_report& page) {
+template <class Policy> void write_gaussians(const fs::path& out, pipeline::pretrain<Policy>& run,
+                                             const pipeline::prepared_sample<typename Policy::scalar>& s,
+                                             pipeline::run_report& page) {
   const auto g = run.gaussians(s);
-  write_png(out / "bird_eye.png", pipeline::bird_eye_picture(g.means.value(), g.scales.value(), g.opacities.value(), g.colours.value()));
+  write_png(out / "bird_eye.png",
+            pipeline::bird_eye_picture(g.means.value(), g.scales.value(), g.opacities.value(), g.colours.value()));
   page.bird_eye = "bird_eye.png";
   page.gaussians = g.means.extent(0);
   gaussian_cloud cloud;
-  const auto row = [](const auto& t, idx i) { return vec3<float>{static_cast<float>(t(i, 0)), static_cast<float>(t(i, 1)), static_cast<float>(t(i, 2))}; };
+  const auto row = [](const auto& t, idx i) {
+    return vec3<float>{static_cast<float>(t(i, 0)), static_cast<float>(t(i, 1)), static_cast<float>(t(i, 2))};
+  };
   for (idx i = 0; i < page.gaussians; ++i) {
     const auto s3 = row(g.scales.value(), i);
     const auto& q = g.rotations.value();
     cloud.means.push_back(row(g.means.value(), i));
     cloud.log_scales.push_back({std::log(s3.x), std::log(s3.y), std::log(s3.z)});
-    cloud.rotations.push_back({static_cast<float>(q(i, 0)), static_cast<float>(q(i, 1)), static_cast<float>(q(i, 2)), static_cast<float>(q(i, 3))});
+    cloud.rotations.push_back({static_cast<float>(q(i, 0)), static_cast<float>(q(i, 1)), static_cast<float>(q(i, 2)),
+                               static_cast<float>(q(i, 3))});
     cloud.opacity_logits.push_back(logit(static_cast<float>(g.opacities.value()(i))));
     cloud.rgb.push_back(row(g.colours.value(), i));
   }
@@ -172,7 +189,8 @@ void write_gaussians(const fs::path& out, pipeline::pretrain<Policy>& run, const
 
 void print_table(const pipeline::run_report& r) {
   const auto row = [](const char* name, const metric::rendering_score& s) {
-    std::printf("%-34s %8.2f %12.2f %10.2f %14.2f\n", name, s.psnr_db, s.baseline_psnr_db, s.depth_l1_m, s.baseline_depth_l1_m);
+    std::printf("%-34s %8.2f %12.2f %10.2f %14.2f\n", name, s.psnr_db, s.baseline_psnr_db, s.depth_l1_m,
+                s.baseline_depth_l1_m);
   };
   std::printf("\n%-34s %8s %12s %10s %14s\n", "", "PSNR dB", "constant dB", "depth m", "constant m");
   row("trained on", r.train);
@@ -183,7 +201,8 @@ void print_table(const pipeline::run_report& r) {
   }
 }
 
-template <class Policy, dataset Set> int train(const options& o, const Set& set, const std::string& data, int source_height, int source_width) {
+template <class Policy, dataset Set>
+int train(const options& o, const Set& set, const std::string& data, int source_height, int source_width) {
   using T = typename Policy::scalar;
   const auto plan = fitting_plan(source_height, source_width, Policy::height, Policy::width);
   const idx n = std::min<idx>(o.limit_samples, set.size());
@@ -194,19 +213,23 @@ template <class Policy, dataset Set> int train(const options& o, const Set& set,
 
   const fs::path out = o.out;
   if (o.resume && !fs::exists(out / "config.toml")) {
-    raise<precondition_error>("pretrain_sqs: --resume, but no run was ever started in ", out.string(), "; check --out, or start without --resume");
+    raise<precondition_error>("pretrain_sqs: --resume, but no run was ever started in ", out.string(),
+                              "; check --out, or start without --resume");
   }
   trainer<Policy, pipeline::selected_samples<Set>> main_run(o, training, plan, o.black, "checkpoint");
   const idx parameters = parameter_count(main_run.pipeline_run().network());
   if (o.dry_run) {
-    std::printf("%s\nsamples to train on = %lld, to evaluate = %lld\ntrained numbers = %lld (%.1f MiB with gradients and moments)\n", o.resolved.c_str(),
-                static_cast<long long>(n), static_cast<long long>(held_out.size()), static_cast<long long>(parameters),
-                4.0 * sizeof(T) * static_cast<double>(parameters) / 1048576);
+    std::printf("%s\nsamples to train on = %lld, to evaluate = %lld\ntrained numbers = %lld (%.1f MiB with gradients "
+                "and moments)\n",
+                o.resolved.c_str(), static_cast<long long>(n), static_cast<long long>(held_out.size()),
+                static_cast<long long>(parameters), 4.0 * sizeof(T) * static_cast<double>(parameters) / 1048576);
     return 0;
   }
   std::error_code code;
   fs::create_directories(out, code);
-  if (code) { raise<file_error>("pretrain_sqs: cannot make the folder ", out.string(), ": ", code.message(), "; check --out"); }
+  if (code) {
+    raise<file_error>("pretrain_sqs: cannot make the folder ", out.string(), ": ", code.message(), "; check --out");
+  }
   for (const auto& left : remove_stale_temporaries(out)) {
     if (!o.quiet) { std::fprintf(stderr, "pretrain_sqs: removed %s, left by a killed save\n", left.c_str()); }
   }
@@ -239,7 +262,9 @@ template <class Policy, dataset Set> int train(const options& o, const Set& set,
     for (auto& s : shown) { s.images = make_tensor<T, 4>(s.images.shape()); }
   }
   write_pictures(out, main_run.pipeline_run(), shown.front(), "view", "Trained on", page);
-  if (page.has_eval && !o.black) { write_pictures(out, main_run.pipeline_run(), unseen.front(), "eval", "Not trained on", page); }
+  if (page.has_eval && !o.black) {
+    write_pictures(out, main_run.pipeline_run(), unseen.front(), "eval", "Not trained on", page);
+  }
   write_gaussians(out, main_run.pipeline_run(), shown.front(), page);
   if (!o.no_control && !o.black) {
     trainer<Policy, pipeline::selected_samples<Set>> control(o, training, plan, true, "control");
@@ -249,14 +274,22 @@ template <class Policy, dataset Set> int train(const options& o, const Set& set,
     if (page.has_eval) { page.control_eval = control.score(unseen); }
   }
   const auto& s = main_run.pipeline_run().settings();
-  page.settings = {{"learning rate", concat(s.rate)},       {"anchor rate", concat("x ", s.anchor_rate)}, {"backbone rate", concat("x ", s.backbone_rate)},
-                   {"weight decay", concat(s.weight_decay)}, {"clip", concat(s.clip)},                     {"colour weight", concat(s.rgb_weight)},
-                   {"depth weight", concat(s.depth_weight)}, {"random flip", s.flip ? "yes" : "no"}, {"yaw", concat(o.yaw_degrees, " degrees")},   {"black images", o.black ? "yes" : "no"}};
+  page.settings = {{"learning rate", concat(s.rate)},
+                   {"anchor rate", concat("x ", s.anchor_rate)},
+                   {"backbone rate", concat("x ", s.backbone_rate)},
+                   {"weight decay", concat(s.weight_decay)},
+                   {"clip", concat(s.clip)},
+                   {"colour weight", concat(s.rgb_weight)},
+                   {"depth weight", concat(s.depth_weight)},
+                   {"random flip", s.flip ? "yes" : "no"},
+                   {"yaw", concat(o.yaw_degrees, " degrees")},
+                   {"black images", o.black ? "yes" : "no"}};
   write_file_atomic(out / "report.json", bytes_of(pipeline::report_json(page)));
   write_file_atomic(out / "index.html", bytes_of(pipeline::report_html(page)));
   print_table(page);
-  std::printf("\n%.0f ms a step, peak %.0f MiB, %.3g allocations a step after warm-up\nreport: %s\n", 1e3 * page.step_seconds,
-              static_cast<double>(page.peak_bytes) / 1048576, page.allocations_per_step, fs::absolute(out / "index.html").c_str());
+  std::printf("\n%.0f ms a step, peak %.0f MiB, %.3g allocations a step after warm-up\nreport: %s\n",
+              1e3 * page.step_seconds, static_cast<double>(page.peak_bytes) / 1048576, page.allocations_per_step,
+              fs::absolute(out / "index.html").c_str());
   return 0;
 }
 
@@ -265,19 +298,24 @@ template <class Policy> int with_policy(const options& o) {
   const std::string kind = o.data.substr(0, colon), rest = colon == std::string::npos ? "" : o.data.substr(colon + 1);
   if (kind == "nuscenes") {
     const nuscenes_dataset set{rest};
-    return train<Policy>(o, set, "nuScenes layout: " + fs::path(rest).lexically_normal().filename().string(), 900, 1600);
+    return train<Policy>(o, set, "nuScenes layout: " + fs::path(rest).lexically_normal().filename().string(), 900,
+                         1600);
   }
   if (kind == "procedural") {
     std::uint64_t seed = 1;
-    expects(rest.empty() || (rest.size() < 18 && rest.find_first_not_of("0123456789") == std::string::npos), "pretrain_sqs: --data procedural:", rest,
-            " is not a seed; give a whole number");
+    expects(rest.empty() || (rest.size() < 18 && rest.find_first_not_of("0123456789") == std::string::npos),
+            "pretrain_sqs: --data procedural:", rest, " is not a seed; give a whole number");
     if (!rest.empty()) { seed = std::stoull(rest); }
-    const procedural_dataset set({.seed = seed, .scenes = o.limit_samples + o.eval_samples, .height = Policy::height, .width = Policy::width});
+    const procedural_dataset set(
+        {.seed = seed, .scenes = o.limit_samples + o.eval_samples, .height = Policy::height, .width = Policy::width});
     return train<Policy>(o, set, concat("procedural streets, seed ", seed), Policy::height, Policy::width);
   }
-  raise<precondition_error>("pretrain_sqs: --data ", o.data, " is of no known kind; give procedural, procedural:SEED or nuscenes:PATH");
+  raise<precondition_error>("pretrain_sqs: --data ", o.data,
+                            " is of no known kind; give procedural, procedural:SEED or nuscenes:PATH");
 }
 
 } // namespace
 
-int run(const options& o) { return o.policy == "base" ? with_policy<pipeline::base>(o) : with_policy<pipeline::small>(o); }
+int run(const options& o) {
+  return o.policy == "base" ? with_policy<pipeline::base>(o) : with_policy<pipeline::small>(o);
+}

@@ -14,9 +14,7 @@ using testing::HasSubstr;
 
 struct square_op {
   double slope = 2; // the right slope; a test plants a wrong one
-  template <class T> struct saved {
-    tensor<T, 1> x;
-  };
+  template <class T> struct saved { tensor<T, 1> x; };
   template <class T> auto forward(cpu& e, const tensor<T, 1>& x) const {
     auto y = empty<T, 1>(e, x.shape());
     for (idx i = 0; i < x.size(); ++i) { y(i) = x(i) * x(i); }
@@ -119,9 +117,11 @@ TEST(graph, misuse_has_its_sentence) {
   training_graph g{e};
   auto x = g.leaf(numbers({1}));
   auto y = std::move(x);
-  EXPECT_THAT(message_of([&] { sqs::apply(g, square_op{}, x); }), HasSubstr("an input variable is empty: it was moved from earlier"));
+  EXPECT_THAT(message_of([&] { sqs::apply(g, square_op{}, x); }),
+              HasSubstr("an input variable is empty: it was moved from earlier"));
   EXPECT_THAT(message_of([&] { training_graph second{e}; }), HasSubstr("already records a training graph"));
-  EXPECT_THAT(message_of([&] { g.backward(sqs::apply(g, sum_op{}, g.input(numbers({1})))); }), HasSubstr("depends on no parameter or leaf"));
+  EXPECT_THAT(message_of([&] { g.backward(sqs::apply(g, sum_op{}, g.input(numbers({1})))); }),
+              HasSubstr("depends on no parameter or leaf"));
 }
 
 TEST(graph, a_variable_of_an_earlier_graph_is_refused) {
@@ -132,7 +132,8 @@ TEST(graph, a_variable_of_an_earlier_graph_is_refused) {
     kept = g.leaf(numbers({1}));
   }
   training_graph g{e};
-  EXPECT_THAT(message_of([&] { sqs::apply(g, square_op{}, kept); }), HasSubstr("variable of another or an earlier graph"));
+  EXPECT_THAT(message_of([&] { sqs::apply(g, square_op{}, kept); }),
+              HasSubstr("variable of another or an earlier graph"));
 }
 
 TEST(graph, memory_falls_back_and_steps_take_nothing_from_the_system) {
@@ -155,7 +156,9 @@ TEST(graph, memory_falls_back_and_steps_take_nothing_from_the_system) {
         for (const float q : v) { *r.data() += q; }
         return result{std::move(r), saved{v.shape()}};
       }
-      auto backward(cpu& x2, const saved& s, const tensor<float, 0>& d) const { return full<float, 2>(x2, s.s, *d.data()); }
+      auto backward(cpu& x2, const saved& s, const tensor<float, 0>& d) const {
+        return full<float, 2>(x2, s.s, *d.data());
+      }
     };
     g.backward(sqs::apply(g, total_op{}, std::move(y)));
     if (step == 1) { takes = e.memory().statistics().takes; }
@@ -184,7 +187,8 @@ TEST(reflect, names_counts_and_hana) {
   EXPECT_EQ(parameter_count(m), 3); // the frozen one does not count
   EXPECT_THAT(summary(m), HasSubstr("list.1.w [1]\n"));
   std::string joined;
-  boost::hana::for_each(boost::hana::accessors<outer>(), [&](auto pair) { joined += std::string(boost::hana::first(pair)) + ' '; });
+  boost::hana::for_each(boost::hana::accessors<outer>(),
+                        [&](auto pair) { joined += std::string(boost::hana::first(pair)) + ' '; });
   EXPECT_EQ(joined, "first list mean ");
   static_assert(member_count<outer> == 3);
 }

@@ -60,9 +60,18 @@ TEST(camera, project_and_transform) {
   const auto m = projection_matrix(c, T);
   const vec3<double> x{0.1, 0.2, 4}, y = T * x;
   EXPECT_NEAR((m(0, 0) * x.x + m(0, 1) * x.y + m(0, 2) * x.z + m(0, 3)) / y.z, c.project(y).x, 1e-12);
-  EXPECT_THAT(message_of([] { checked(pinhole_camera<double>{0, 1, 1, 1, 4, 4}, "CAM_FRONT"); }), HasSubstr("CAM_FRONT has singular intrinsics (fx 0"));
-  EXPECT_THAT(message_of([] { checked(se3<double>{{}, {std::nan(""), 0, 0}}, "ego pose"); }), HasSubstr("ego pose contains NaN or Inf"));
-  EXPECT_THAT(message_of([] { checked(se3<double>{mat3<double>::diagonal({1, 1, -1}), {}}, "ego pose"); }), HasSubstr("determinant -1"));
+  EXPECT_THAT(message_of([] {
+                checked(pinhole_camera<double>{0, 1, 1, 1, 4, 4}, "CAM_FRONT");
+              }),
+              HasSubstr("CAM_FRONT has singular intrinsics (fx 0"));
+  EXPECT_THAT(message_of([] {
+                checked(se3<double>{{}, {std::nan(""), 0, 0}}, "ego pose");
+              }),
+              HasSubstr("ego pose contains NaN or Inf"));
+  EXPECT_THAT(message_of([] {
+                checked(se3<double>{mat3<double>::diagonal({1, 1, -1}), {}}, "ego pose");
+              }),
+              HasSubstr("determinant -1"));
 }
 
 TEST(se3, inverse_and_product) {

@@ -42,7 +42,9 @@ TEST(parallel, reduce_is_bitwise_equal_for_any_thread_count) {
   std::vector<float> sums;
   for (const int threads : {1, 2, 3, 7}) {
     cpu e{.threads = threads};
-    sums.push_back(reduce(e, x.size(), 1000, 0.f, [&](idx b, idx en) { return std::accumulate(x.data() + b, x.data() + en, 0.f); }, std::plus<>{}));
+    sums.push_back(reduce(
+        e, x.size(), 1000, 0.f, [&](idx b, idx en) { return std::accumulate(x.data() + b, x.data() + en, 0.f); },
+        std::plus<>{}));
   }
   EXPECT_EQ(sums, std::vector<float>(4, sums[0]));
   EXPECT_NEAR(sums[0], std::accumulate(x.begin(), x.end(), 0.0), 0.05);
@@ -60,7 +62,9 @@ TEST(parallel, scan_and_sort) {
     for (idx i = 0; i < n; ++i) { keys[static_cast<std::size_t>(i)] = s.bits(i) & 0xFFFFFF0ull; }
     std::iota(rows.begin(), rows.end(), 0);
     auto expected = rows;
-    std::stable_sort(expected.begin(), expected.end(), [&](idx a, idx b) { return keys[static_cast<std::size_t>(a)] < keys[static_cast<std::size_t>(b)]; });
+    std::stable_sort(expected.begin(), expected.end(), [&](idx a, idx b) {
+      return keys[static_cast<std::size_t>(a)] < keys[static_cast<std::size_t>(b)];
+    });
     radix_sort_pairs(e, keys.data(), rows.data(), spare.data(), spare_rows.data(), n, 28);
     EXPECT_EQ(rows, expected); // stable
     EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));

@@ -20,7 +20,7 @@ TEST(refine, rules_by_hand) {
   EXPECT_NEAR(y(0, 0), 0.3 + 0.16 * (2 * safe_sigmoid(50.0) - 1), 1e-12); // bounded step
   EXPECT_NEAR(y(0, 1), 0.3 - 0.16 * (2 * safe_sigmoid(50.0) - 1), 1e-12);
   EXPECT_NEAR(y(0, 2), 0.3, 1e-15);
-  EXPECT_NEAR(y(0, 3), 1.0, 1e-15); // replaced
+  EXPECT_NEAR(y(0, 3), 1.0, 1e-15);                                  // replaced
   for (int k = 6; k < 10; ++k) { EXPECT_NEAR(y(0, k), 0.5, 1e-15); } // (1,1,1,1) normalised
   EXPECT_NEAR(y(0, 10), 1.0, 1e-15);
 }
@@ -31,7 +31,10 @@ TEST(refine, gradient) {
   auto a = random<2>({300, 14}, 1), raw = random<2>({300, 14}, 2);
   auto gain = random<1>({14}, 3);
   EXPECT_GRADIENT(check_gradient(e, gaussian::refine_op{c}, {.samples = 300}, a, raw, gain), 1e-6);
-  EXPECT_THAT(message_of([&] { gaussian::refine_op{c}.forward(e, a, random<2>({300, 13}, 1), gain); }), HasSubstr("sqs::gaussian::refine: anchors are [300, 14], raw [300, 13]"));
+  EXPECT_THAT(message_of([&] {
+                gaussian::refine_op{c}.forward(e, a, random<2>({300, 13}, 1), gain);
+              }),
+              HasSubstr("sqs::gaussian::refine: anchors are [300, 14], raw [300, 13]"));
 }
 
 TEST(decode, gradient_and_conjugate) {
@@ -51,7 +54,8 @@ TEST(decode, gradient_and_conjugate) {
   EXPECT_NEAR(means(0, 2), -1, 1e-12);
   // What the rasterizer builds from the conjugate is what the key points use.
   const auto g = query::decode_geometry(query::anchor_config{}, &a(0, 0));
-  const auto r = rotation_matrix(quaternion<double>{rotations(0, 0), rotations(0, 1), rotations(0, 2), rotations(0, 3)});
+  const auto r =
+      rotation_matrix(quaternion<double>{rotations(0, 0), rotations(0, 1), rotations(0, 2), rotations(0, 3)});
   for (int i = 0; i < 9; ++i) { EXPECT_NEAR(r.a[i], g.local_to_ref.a[i], 1e-12); }
 }
 

@@ -12,7 +12,9 @@ TEST(pool, random_blocks_never_overlap_and_all_comes_back) {
   cpu e{.threads = 1};
   const auto s = random_stream::of(1);
   std::vector<std::pair<tensor<std::uint32_t, 1>, std::uint32_t>> kept;
-  const auto intact = [](const auto& x) { return std::all_of(x.first.begin(), x.first.end(), [&](std::uint32_t v) { return v == x.second; }); };
+  const auto intact = [](const auto& x) {
+    return std::all_of(x.first.begin(), x.first.end(), [&](std::uint32_t v) { return v == x.second; });
+  };
   for (idx i = 0; i < 20000; ++i) {
     if (kept.size() < 40 || s.bits(2 * i) % 2 == 0) {
       const idx n = static_cast<idx>(s.bits(2 * i + 1) % (i % 50 == 0 ? 300000 : 3000));

@@ -32,9 +32,11 @@ TEST(sqs_model, gradient_of_every_parameter_against_differences) {
     auto depth = sqs::apply(g, loss::depth_l1{}, out.depth, sample.depth);
     return sqs::apply(g, loss::weighted_sum_op<2>{{1, 0.05}}, std::move(rgb), std::move(depth));
   });
-  std::printf("worst relative error beyond rounding %.2e %s; largest difference %.2e beside a largest gradient of %.2e; %lld "
-              "sampled numbers, %lld of them not zero\n",
-              r.worst, r.where.c_str(), r.difference, r.largest, static_cast<long long>(r.checked), static_cast<long long>(r.nonzero));
+  std::printf(
+      "worst relative error beyond rounding %.2e %s; largest difference %.2e beside a largest gradient of %.2e; %lld "
+      "sampled numbers, %lld of them not zero\n",
+      r.worst, r.where.c_str(), r.difference, r.largest, static_cast<long long>(r.checked),
+      static_cast<long long>(r.nonzero));
   EXPECT_GRADIENT(r, 1e-6);
   EXPECT_GT(r.checked, 400);
 }

@@ -27,7 +27,8 @@ TEST(linear, by_hand_and_gradient) {
   auto x2 = random<2>({130, 5}, 1), w2 = random<2>({7, 5}, 2);
   auto b2 = random<1>({7}, 3);
   EXPECT_GRADIENT(check_gradient(e, nn::linear_op{}, x2, w2, b2), 1e-7);
-  EXPECT_THAT(message_of([&] { nn::linear_op{}.forward(e, x, w2, b); }), HasSubstr("sqs::nn::linear: x is [1, 2], W is [7, 5]"));
+  EXPECT_THAT(message_of([&] { nn::linear_op{}.forward(e, x, w2, b); }),
+              HasSubstr("sqs::nn::linear: x is [1, 2], W is [7, 5]"));
 }
 
 TEST(linear, long_depth_weight_gradient_equals_plain_sum) {
@@ -78,7 +79,9 @@ TEST(normalization, layer_norm) {
   EXPECT_GRADIENT(check_gradient(e, nn::layer_norm_op{}, {.samples = 200}, x, gain, shift), 1e-6);
   auto one = make_tensor<double, 2>({1, 2});
   one(0, 0) = -3, one(0, 1) = 5; // mean 1, deviation 4
-  const auto y = nn::layer_norm_op{.eps = 0}.forward(e, one, make_tensor<double, 1>({2}, 2.0), make_tensor<double, 1>({2}, 1.0)).value;
+  const auto y = nn::layer_norm_op{.eps = 0}
+                     .forward(e, one, make_tensor<double, 1>({2}, 2.0), make_tensor<double, 1>({2}, 1.0))
+                     .value;
   EXPECT_NEAR(y(0, 0), -1, 1e-15);
   EXPECT_NEAR(y(0, 1), 3, 1e-15);
 }
@@ -90,7 +93,8 @@ TEST(normalization, group_and_frozen_batch_norm) {
   auto variance = make_tensor<double, 1>({8}, 2.0);
   EXPECT_GRADIENT(check_gradient(e, nn::group_norm_op{.groups = 4}, x, gain, shift), 1e-6);
   EXPECT_GRADIENT(check_gradient(e, nn::frozen_batch_norm_op{}, x, gain, shift, mean, variance), 1e-7);
-  const auto y = nn::group_norm_op{.groups = 2}.forward(e, x, make_tensor<double, 1>({8}, 1.0), make_tensor<double, 1>({8})).value;
+  const auto y =
+      nn::group_norm_op{.groups = 2}.forward(e, x, make_tensor<double, 1>({8}, 1.0), make_tensor<double, 1>({8})).value;
   double sum = 0, squares = 0;
   for (idx p = 0; p < 12; ++p) {
     for (idx j = 0; j < 4; ++j) {
@@ -101,11 +105,13 @@ TEST(normalization, group_and_frozen_batch_norm) {
   }
   EXPECT_NEAR(sum / 48, 0, 1e-12);
   EXPECT_NEAR(squares / 48, 1, 1e-4);
-  EXPECT_THAT(message_of([&] { nn::group_norm_op{.groups = 3}.forward(e, x, gain, shift); }), HasSubstr("8 channels in 3 groups"));
+  EXPECT_THAT(message_of([&] { nn::group_norm_op{.groups = 3}.forward(e, x, gain, shift); }),
+              HasSubstr("8 channels in 3 groups"));
 }
 
 // The obvious convolution: no columns, no products of matrices.
-tensor<double, 4> plain_conv(const tensor<double, 4>& x, const tensor<double, 4>& w, const tensor<double, 1>& b, nn::conv2d_geometry c) {
+tensor<double, 4> plain_conv(const tensor<double, 4>& x, const tensor<double, 4>& w, const tensor<double, 1>& b,
+                             nn::conv2d_geometry c) {
   auto y = make_tensor<double, 4>({x.extent(0), c.out(x.extent(1)), c.out(x.extent(2)), w.extent(0)});
   for (idx n = 0; n < y.extent(0); ++n)
     for (idx oy = 0; oy < y.extent(1); ++oy)
@@ -138,7 +144,10 @@ TEST(conv2d, equals_the_plain_loop_and_its_gradient) {
   auto none = make_tensor<double, 1>({0});
   const auto y = nn::conv2d_op{}.forward(e, big, w, none).value, truth = plain_conv(big, w, none, {});
   for (idx i = 0; i < y.size(); ++i) { ASSERT_NEAR(y.data()[i], truth.data()[i], 1e-12); }
-  EXPECT_THAT(message_of([&] { nn::conv2d_op{}.forward(e, big, random<4>({3, 3, 3, 5}, 1), none); }), HasSubstr("x has 2 channels, weight is [3, 3, 3, 5]"));
+  EXPECT_THAT(message_of([&] {
+                nn::conv2d_op{}.forward(e, big, random<4>({3, 3, 3, 5}, 1), none);
+              }),
+              HasSubstr("x has 2 channels, weight is [3, 3, 3, 5]"));
 }
 
 TEST(resample, pool_and_upsample) {
@@ -162,8 +171,12 @@ TEST(determinism, every_op_is_bitwise_equal_for_1_2_4_threads) {
     cpu e{.threads = threads};
     std::vector<float> bits;
     const auto keep = [&](const auto& t) { bits.insert(bits.end(), t.begin(), t.end()); };
-    const auto f4 = [](extents<4> s, int seed) { return persistent_copy<float>(random<4>(s, static_cast<std::uint64_t>(seed))); };
-    const auto f1 = [](idx n, int seed) { return persistent_copy<float>(random<1>({n}, static_cast<std::uint64_t>(seed))); };
+    const auto f4 = [](extents<4> s, int seed) {
+      return persistent_copy<float>(random<4>(s, static_cast<std::uint64_t>(seed)));
+    };
+    const auto f1 = [](idx n, int seed) {
+      return persistent_copy<float>(random<1>({n}, static_cast<std::uint64_t>(seed)));
+    };
     const auto x = f4({3, 33, 29, 16}, 1);
     const auto [y, s] = nn::conv2d_op{}.forward(e, x, f4({8, 3, 3, 16}, 2), f1(8, 3));
     keep(y);

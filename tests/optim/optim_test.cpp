@@ -38,7 +38,8 @@ TEST(adamw, follows_the_published_recurrence) {
 TEST(adamw, groups_clip_and_errors) {
   cpu e{.threads = 1};
   auto m = model();
-  optim::adamw<double> opt(m, {.weight_decay = 0}, [](const std::string& n) { return optim::group{.rate = n == "b" ? 10.0 : 1.0}; });
+  optim::adamw<double> opt(m, {.weight_decay = 0},
+                           [](const std::string& n) { return optim::group{.rate = n == "b" ? 10.0 : 1.0}; });
   m.a.gradient(0) = 3, m.b.gradient(0) = 4;
   EXPECT_NEAR(opt.gradient_norm(e), 5, 1e-15);
   EXPECT_NEAR(opt.clip(e, 1), 5, 1e-15);

@@ -28,7 +28,8 @@ fs::path fresh_folder(const char* name) {
 }
 std::vector<float> all_numbers(pipeline::pretrain<policy>& run) {
   std::vector<float> out;
-  for_each_tensor(run.network(), [&](const std::string&, const auto& p) { out.insert(out.end(), p.value.begin(), p.value.end()); });
+  for_each_tensor(run.network(),
+                  [&](const std::string&, const auto& p) { out.insert(out.end(), p.value.begin(), p.value.end()); });
   return out;
 }
 std::vector<std::byte> bytes_of_file(const fs::path& p) { return read_file(p); }
@@ -84,7 +85,8 @@ TEST(pretrain, a_damaged_checkpoint_falls_back_to_the_one_before) {
   run.save(folder / "c.safetensors");
   auto bytes = bytes_of_file(folder / "c.safetensors");
   bytes[bytes.size() / 2] ^= std::byte{1};
-  std::ofstream(folder / "c.safetensors", std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(folder / "c.safetensors", std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   pipeline::pretrain<policy> again(cpu{.threads = 1}, 9);
   EXPECT_THAT(again.resume(folder / "c.safetensors"), HasSubstr("c.safetensors.previous because"));
   EXPECT_EQ(again.steps(), 1);
@@ -96,8 +98,10 @@ TEST(pretrain, foreign_checkpoints_are_refused_and_change_nothing) {
   wide.save(folder / "wide.safetensors");
   pipeline::pretrain<policy> run(cpu{.threads = 1}, 9);
   const auto before = all_numbers(run);
-  EXPECT_THAT(message_of([&] { run.resume(folder / "wide.safetensors"); }), HasSubstr("was saved with sqs.policy = wide, this run has tiny"));
-  EXPECT_THAT(message_of([&] { run.resume(folder / "none.safetensors"); }), HasSubstr("there is no checkpoint to resume at"));
+  EXPECT_THAT(message_of([&] { run.resume(folder / "wide.safetensors"); }),
+              HasSubstr("was saved with sqs.policy = wide, this run has tiny"));
+  EXPECT_THAT(message_of([&] { run.resume(folder / "none.safetensors"); }),
+              HasSubstr("there is no checkpoint to resume at"));
   pipeline::pretrain<policy> other(cpu{.threads = 1}, 10);
   other.save(folder / "seed.safetensors");
   EXPECT_THAT(message_of([&] { run.resume(folder / "seed.safetensors"); }), HasSubstr("sqs.seed = 10, this run has 9"));
@@ -134,7 +138,8 @@ TEST(checkpoint, report_names_what_did_not_match) {
   EXPECT_EQ(r.unexpected, std::vector<std::string>{"anchor"});
   ASSERT_EQ(r.wrong_shape.size(), 1u);
   EXPECT_THAT(r.wrong_shape[0], HasSubstr("background is F32 [2,3] in the model and F32 [1,6] in the file"));
-  EXPECT_THAT(message_of([&] { expect_complete(r, "x.safetensors"); }), HasSubstr("1 missing, 1 unexpected, 1 of another shape"));
+  EXPECT_THAT(message_of([&] { expect_complete(r, "x.safetensors"); }),
+              HasSubstr("1 missing, 1 unexpected, 1 of another shape"));
 }
 
 // Two street-like samples whose pictures are constant in y and rise with x: a mirrored one falls.
@@ -143,7 +148,10 @@ struct ramps {
   sqs::sample sample(idx i) const {
     sqs::sample s;
     s.token = concat("ramp ", i);
-    camera_view v{.name = "CAM", .picture = image(32, 48), .camera = {30, 30, 24, 16, 48, 32}, .T_cam_ref = {{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {}}};
+    camera_view v{.name = "CAM",
+                  .picture = image(32, 48),
+                  .camera = {30, 30, 24, 16, 48, 32},
+                  .T_cam_ref = {{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {}}};
     for (int y = 0; y < 32; ++y) {
       for (int x = 0; x < 48; ++x) { std::fill_n(v.picture.at(y, x), 3, static_cast<std::uint8_t>(3 * x + 50 * i)); }
     }
@@ -156,7 +164,8 @@ struct ramps {
 TEST(sample_source, flips_by_a_coin_of_the_step_and_repeats_when_resumed) {
   const ramps set;
   const auto sequence = [&](std::int64_t first, std::size_t keep) {
-    pipeline::sample_source<ramps, float> source(set, {.seed = 3, .first_step = first, .plan = fitting_plan(32, 48, 32, 48), .flip = true, .keep_bytes = keep});
+    pipeline::sample_source<ramps, float> source(
+        set, {.seed = 3, .first_step = first, .plan = fitting_plan(32, 48, 32, 48), .flip = true, .keep_bytes = keep});
     std::vector<float> seen;
     for (std::int64_t step = first; step < 24; ++step) {
       const auto& s = source.next();
@@ -165,7 +174,8 @@ TEST(sample_source, flips_by_a_coin_of_the_step_and_repeats_when_resumed) {
     }
     return seen;
   };
-  const auto all = sequence(0, std::size_t{1} << 30), uncached = sequence(0, 0), rest = sequence(9, std::size_t{1} << 30);
+  const auto all = sequence(0, std::size_t{1} << 30), uncached = sequence(0, 0),
+             rest = sequence(9, std::size_t{1} << 30);
   EXPECT_EQ(all, uncached);
   EXPECT_EQ(std::vector<float>(all.begin() + 9, all.end()), rest);
   EXPECT_EQ(std::set<float>(all.begin(), all.end()).size(), 4u); // two samples, both sides

@@ -55,14 +55,17 @@ TEST(key_points, gradient) {
     EXPECT_GRADIENT(check_gradient(e, query::key_points_op{c, 2}, a, o), 1e-6);
   }
   query::anchor_config c;
-  EXPECT_THAT(message_of([&] { query::key_points_op{c, 2}.forward(e, random<2>({3, 9}, 1), random<2>({3, 6}, 1)); }),
+  EXPECT_THAT(message_of([&] {
+                query::key_points_op{c, 2}.forward(e, random<2>({3, 9}, 1), random<2>({3, 6}, 1));
+              }),
               HasSubstr("sqs::query::key_points: anchors are [3, 9]"));
 }
 
 // Two cameras that look along +y and +x of the reference frame, 60 x 40 pixels.
 tensor<double, 3> two_views() {
   auto m = make_tensor<double, 3>({2, 4, 4});
-  const double k[2][3][4] = {{{30, 30, 0, 5}, {0, 20, -30, 8}, {0, 1, 0, 0.2}}, {{30, -30, 0, 3}, {20, 0, -30, 2}, {1, 0, 0, 0.1}}};
+  const double k[2][3][4] = {{{30, 30, 0, 5}, {0, 20, -30, 8}, {0, 1, 0, 0.2}},
+                             {{30, -30, 0, 3}, {20, 0, -30, 2}, {1, 0, 0, 0.1}}};
   for (int v = 0; v < 2; ++v) {
     for (int r = 0; r < 3; ++r) {
       for (int c = 0; c < 4; ++c) { m(v, r, c) = k[v][r][c]; }
@@ -86,7 +89,8 @@ tensor<double, 3> points_in_front(idx q, idx p, std::uint64_t seed) {
 tensor<double, 2> plain_aggregation(const query::deformable_aggregation_op<double>& op, const tensor<double, 3>& pts,
                                     const tensor<double, 2>& pl, const tensor<double, 2>& cl,
                                     const std::vector<tensor<double, 4>>& levels) {
-  const idx q = pts.extent(0), np = pts.extent(1), c = levels[0].extent(3), nv = cl.extent(0), nl = static_cast<idx>(levels.size());
+  const idx q = pts.extent(0), np = pts.extent(1), c = levels[0].extent(3), nv = cl.extent(0),
+            nl = static_cast<idx>(levels.size());
   auto out = make_tensor<double, 2>({q, c});
   for (idx i = 0; i < q; ++i) {
     for (idx ch = 0; ch < c; ++ch) {
@@ -170,7 +174,9 @@ TEST(deformable_aggregation, constant_map_and_pixel_centre) {
   auto level = random<4>({1, 5, 7, 4}, 3);
   const auto y = op.forward(e, x, make_tensor<double, 2>({1, 2}), make_tensor<double, 2>({1, 2}), level).value;
   for (idx ch = 0; ch < 4; ++ch) { EXPECT_NEAR(y(0, ch), level(0, 3, 2, ch), 1e-14); }
-  EXPECT_THAT(message_of([&] { op.forward(e, x, make_tensor<double, 2>({1, 3}), make_tensor<double, 2>({1, 2}), level); }),
+  EXPECT_THAT(message_of([&] {
+                op.forward(e, x, make_tensor<double, 2>({1, 3}), make_tensor<double, 2>({1, 2}), level);
+              }),
               HasSubstr("sqs::query::deformable_aggregation: point logits are [1, 3]"));
 }
 

@@ -113,9 +113,15 @@ TEST(submanifold, empty_and_errors) {
   cpu e{.threads = 1};
   const auto none = sparse::make_submanifold_plan(e, make_tensor<std::int32_t, 2>({0, 4}), {4, 4, 4}, 3);
   EXPECT_EQ(none.pairs(), 0);
-  EXPECT_EQ(sparse::submanifold_convolution_op{none}.forward(e, make_tensor<double, 2>({0, 3}), make_tensor<double, 3>({27, 3, 2})).value.extent(1), 2);
+  EXPECT_EQ(sparse::submanifold_convolution_op{none}
+                .forward(e, make_tensor<double, 2>({0, 3}), make_tensor<double, 3>({27, 3, 2}))
+                .value.extent(1),
+            2);
   const auto c = coordinates({{0, 4, 0, 0}});
-  EXPECT_THAT(message_of([&] { sparse::make_submanifold_plan(e, c, {4, 4, 4}, 3); }), HasSubstr("row 0 has coordinates (b 0, x 4, y 0, z 0) outside the grid of 4 x 4 x 4"));
+  EXPECT_THAT(message_of([&] {
+                sparse::make_submanifold_plan(e, c, {4, 4, 4}, 3);
+              }),
+              HasSubstr("row 0 has coordinates (b 0, x 4, y 0, z 0) outside the grid of 4 x 4 x 4"));
   EXPECT_THAT(message_of([&] { sparse::make_submanifold_plan(e, c, {8, 8, 8}, 4); }), HasSubstr("kernel 4 is even"));
 }
 

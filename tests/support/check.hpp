@@ -31,10 +31,10 @@ template <class F> std::string message_of(F&& f) {
 } // namespace sqs::test
 
 /// The worst relative error is at most `bound`, and the check was not of zeros only.
-#define EXPECT_GRADIENT(report, bound)                                                                                \
-  do {                                                                                                                \
-    const auto sqs_report = (report);                                                                                 \
-    EXPECT_LE(sqs_report.worst, bound) << sqs_report.where << ": analytic " << sqs_report.analytic << ", numeric "    \
-                                       << sqs_report.numeric;                                                         \
-    EXPECT_GT(sqs_report.nonzero, sqs_report.checked / 8) << "of " << sqs_report.checked;                             \
+#define EXPECT_GRADIENT(report, bound)                                                                                 \
+  do {                                                                                                                 \
+    const auto sqs_report = (report);                                                                                  \
+    EXPECT_LE(sqs_report.worst, bound) << sqs_report.where << ": analytic " << sqs_report.analytic << ", numeric "     \
+                                       << sqs_report.numeric;                                                          \
+    EXPECT_GT(sqs_report.nonzero, sqs_report.checked / 8) << "of " << sqs_report.checked;                              \
   } while (false)

@@ -44,8 +44,12 @@ template <class T> pipeline::prepared_sample<T> made_up_sample(std::uint64_t see
   s.views.matrices = make_tensor<T, 3>({2, 4, 4});
   s.views.image_size = {static_cast<T>(width), static_cast<T>(height)};
   for (idx v = 0; v < 2; ++v) {
-    const pinhole_camera<double> c{30, 30, static_cast<double>(width) / 2, static_cast<double>(height) / 2,
-                                   static_cast<int>(width), static_cast<int>(height)};
+    const pinhole_camera<double> c{30,
+                                   30,
+                                   static_cast<double>(width) / 2,
+                                   static_cast<double>(height) / 2,
+                                   static_cast<int>(width),
+                                   static_cast<int>(height)};
     const se3<double> look{{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {0.1 * static_cast<double>(v), 0.2, 0.3}};
     const se3<double> pose = look * yaw_rotation(v == 0 ? 0.1 : -0.2);
     const auto m = mat4<T>(projection_matrix(c, pose));

@@ -19,8 +19,8 @@ template <class X> inline constexpr bool is_result = false;
 template <class V, class S> inline constexpr bool is_result<result<V, S>> = true;
 
 template <class X> inline constexpr bool is_differentiable_tensor = false;
-template <class T, int R, class S>
-inline constexpr bool is_differentiable_tensor<tensor<T, R, S>> = std::is_floating_point_v<T>;
+template <class T, int R, class S> inline constexpr bool is_differentiable_tensor<tensor<T, R, S>> =
+    std::is_floating_point_v<T>;
 
 /// What an op sees of an input: the tensor of a variable or parameter, anything else as it is.
 template <class X> struct unwrapped {
@@ -85,9 +85,10 @@ auto call_backward(const Op& op, E& e, const Saved& saved, const Needs& needs, c
   if constexpr (requires { op.backward(e, saved, d..., needs); }) {
     return op.backward(e, saved, d..., needs);
   } else {
-    static_assert(requires { op.backward(e, saved, d...); },
-                  "sqs::apply: this op has no backward(exec, saved, d_value...) for a training graph; write one, or cut "
-                  "the gradient with stop_gradient(x)");
+    static_assert(
+        requires { op.backward(e, saved, d...); },
+        "sqs::apply: this op has no backward(exec, saved, d_value...) for a training graph; write one, or cut "
+        "the gradient with stop_gradient(x)");
     return op.backward(e, saved, d...);
   }
 }
@@ -99,7 +100,11 @@ template <class G, class Op, class Saved, class Targets, class Outputs> struct p
   Outputs outputs;
 
   pullback(const Op& o, Saved&& s, const Targets& t, const Outputs& out)
-      : tape_node{&run_node, &destroy_node, nullptr, ""}, op(o), saved(std::move(s)), targets(t), outputs(out) {}
+      : tape_node{&run_node, &destroy_node, nullptr, ""},
+        op(o),
+        saved(std::move(s)),
+        targets(t),
+        outputs(out) {}
 
   static void destroy_node(tape_node* n) { static_cast<pullback*>(n)->~pullback(); }
   static void run_node(tape_node* n, void* graph) {
@@ -126,8 +131,8 @@ template <class G, class Op, class Saved, class Targets, class Outputs> struct p
     if (!std::apply([&](const auto&... o) { return (reached(g, o) || ...); }, outputs)) { return; }
     const std::array<bool, sizeof...(I)> needs{std::get<I>(targets).wanted()...};
     auto d = std::apply([&](const auto&... o) { return std::tuple_cat(gradient_of(g, o)...); }, outputs);
-    auto gradients = as_tuple(std::apply(
-        [&](const auto&... each) { return call_backward(op, g.exec(), saved, needs, each...); }, d));
+    auto gradients = as_tuple(
+        std::apply([&](const auto&... each) { return call_backward(op, g.exec(), saved, needs, each...); }, d));
     using gradient_tuple = decltype(gradients);
     constexpr std::size_t count = std::tuple_size_v<gradient_tuple>;
     static_assert(count <= sizeof...(I), "sqs::apply: Op::backward returns more gradients than the op has inputs");
@@ -137,9 +142,10 @@ template <class G, class Op, class Saved, class Targets, class Outputs> struct p
     using target = std::tuple_element_t<I, Targets>;
     if constexpr (I < Count) {
       if constexpr (is_target<target>) {
-        static_assert(requires { deliver(g, std::get<I>(targets), std::move(std::get<I>(gradients))); },
-                      "sqs::apply: Op::backward must return one gradient per input, in the order of the inputs, with the "
-                      "type of that input");
+        static_assert(
+            requires { deliver(g, std::get<I>(targets), std::move(std::get<I>(gradients))); },
+            "sqs::apply: Op::backward must return one gradient per input, in the order of the inputs, with the "
+            "type of that input");
         if (std::get<I>(gradients)) { deliver(g, std::get<I>(targets), std::move(std::get<I>(gradients))); }
       }
     } else {
@@ -161,9 +167,10 @@ template <class G, class X> void check_input(G& g, const X& x) {
     expects(x.serial() == g.serial(), "sqs::apply: an input is a variable of another or an earlier graph; bring its "
                                       "tensor in with g.input(x.value())");
   } else if constexpr (is_tensor<X>) {
-    static_assert(std::is_same_v<typename X::memory_space, typename G::executor_type::memory_space>,
-                  "sqs::apply: an input tensor lives in a memory space the executor cannot read; use sqs::copy(exec, x) "
-                  "first");
+    static_assert(
+        std::is_same_v<typename X::memory_space, typename G::executor_type::memory_space>,
+        "sqs::apply: an input tensor lives in a memory space the executor cannot read; use sqs::copy(exec, x) "
+        "first");
   }
 }
 
@@ -205,11 +212,12 @@ auto record(G& g, const Op& op, Value&& value, Saved&& saved, const Targets& tar
   auto values = as_tuple(std::forward<Value>(value));
   // Braces fix the order of evaluation: slots are numbered as the outputs stand.
   auto outputs = std::apply([&](const auto&... v) { return std::tuple{make_output(g, v)...}; }, values);
-  g.template push<pullback<G, Op, std::remove_cvref_t<Saved>, Targets, decltype(outputs)>>(op, std::move(saved), targets,
-                                                                                           outputs);
+  g.template push<pullback<G, Op, std::remove_cvref_t<Saved>, Targets, decltype(outputs)>>(op, std::move(saved),
+                                                                                           targets, outputs);
   auto wrapped = [&]<std::size_t... I>(std::index_sequence<I...>) {
     return std::tuple{wrap_recorded(g, std::move(std::get<I>(values)), std::get<I>(outputs))...};
-  }(std::make_index_sequence<std::tuple_size_v<decltype(values)>>{});
+  }
+  (std::make_index_sequence<std::tuple_size_v<decltype(values)>>{});
   if constexpr (is_tuple<std::remove_cvref_t<Value>>) {
     return wrapped;
   } else {
@@ -234,10 +242,12 @@ template <graph G, class Op, class... In> auto apply(G& g, const Op& op, In&&...
       detail::unwrapped<std::remove_cvref_t<In>>::of(std::forward<In>(in))...};
   auto& e = g.exec();
   constexpr bool accepts = requires {
-    op.forward(e, std::declval<const std::remove_cvref_t<typename detail::unwrapped<std::remove_cvref_t<In>>::type>&>()...);
+    op.forward(
+        e, std::declval<const std::remove_cvref_t<typename detail::unwrapped<std::remove_cvref_t<In>>::type>&>()...);
   };
-  static_assert(accepts, "sqs::apply: Op::forward(exec, inputs...) does not accept these inputs (wrong rank, scalar type, "
-                         "order or number); compare them with the op's signature");
+  static_assert(accepts,
+                "sqs::apply: Op::forward(exec, inputs...) does not accept these inputs (wrong rank, scalar type, "
+                "order or number); compare them with the op's signature");
   if constexpr (accepts) {
     auto r = std::apply([&](const auto&... each) { return op.forward(e, each...); }, x);
     static_assert(detail::is_result<decltype(r)>, "sqs::apply: Op::forward must return sqs::result{value, saved}");

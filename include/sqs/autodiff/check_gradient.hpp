@@ -13,29 +13,28 @@ namespace sqs {
 
 /// The worst disagreement found.
 struct gradient_report {
-  double worst = 0;         ///< relative error beyond the rounding of the difference quotient
-  std::string where;        ///< input (or parameter) and element
-  double analytic = 0;      ///< the two numbers there
+  double worst = 0;    ///< relative error beyond the rounding of the difference quotient
+  std::string where;   ///< input (or parameter) and element
+  double analytic = 0; ///< the two numbers there
   double numeric = 0;
-  double difference = 0;    ///< largest |analytic - numeric|, rounding included
-  double largest = 0;       ///< largest |analytic|: what to hold `difference` against
-  idx checked = 0;          ///< elements compared
-  idx nonzero = 0;          ///< of them with a gradient that is not zero: a check of only zeros proves nothing
+  double difference = 0; ///< largest |analytic - numeric|, rounding included
+  double largest = 0;    ///< largest |analytic|: what to hold `difference` against
+  idx checked = 0;       ///< elements compared
+  idx nonzero = 0;       ///< of them with a gradient that is not zero: a check of only zeros proves nothing
 };
 
 /// How a gradient is checked.
 struct gradient_check {
-  double step = 1e-4;       ///< of the fourth-order difference quotient
-  idx samples = 1 << 30;    ///< most elements per tensor, chosen by `seed`
+  double step = 1e-4;    ///< of the fourth-order difference quotient
+  idx samples = 1 << 30; ///< most elements per tensor, chosen by `seed`
   std::uint64_t seed = 1;
 };
 
 namespace detail {
 
 /// Compares dL/dx[i] with (8(L(+h) - L(-h)) - (L(+2h) - L(-2h))) / 12h for the elements of x.
-template <class Loss>
-void compare_gradient(const gradient_check& check, gradient_report& r, const std::string& name, double* x,
-                      const double* gradient, idx n, Loss&& loss) {
+template <class Loss> void compare_gradient(const gradient_check& check, gradient_report& r, const std::string& name,
+                                            double* x, const double* gradient, idx n, Loss&& loss) {
   const auto pick = random_stream::of(check.seed, n);
   const idx count = std::min(n, check.samples);
   for (idx k = 0; k < count; ++k) {
@@ -124,18 +123,18 @@ gradient_report check_gradient(E& e, const Op& op, gradient_check check, In&... 
   auto d = detail::projection_gradient(e, forward.value, check);
   std::array<bool, sizeof...(In)> needs;
   needs.fill(true);
-  auto gradients = detail::as_tuple(std::apply(
-      [&](const auto&... each) { return detail::call_backward(op, e, forward.saved, needs, each...); }, d));
+  auto gradients = detail::as_tuple(
+      std::apply([&](const auto&... each) { return detail::call_backward(op, e, forward.saved, needs, each...); }, d));
   constexpr std::size_t count = std::tuple_size_v<decltype(gradients)>;
   auto inputs = std::tie(in...);
   const auto one = [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
     if constexpr (I < count) {
       auto& x = std::get<I>(inputs);
       const auto& g = std::get<I>(gradients);
-      expects(g.shape() == x.shape(), "sqs::check_gradient: the gradient of input ", I, " has another shape than the input");
-      detail::compare_gradient(check, r, "input " + std::to_string(I), x.data(), g.data(), x.size(), [&] {
-        return detail::project(op.forward(e, std::as_const(in)...).value, check);
-      });
+      expects(g.shape() == x.shape(), "sqs::check_gradient: the gradient of input ", I,
+              " has another shape than the input");
+      detail::compare_gradient(check, r, "input " + std::to_string(I), x.data(), g.data(), x.size(),
+                               [&] { return detail::project(op.forward(e, std::as_const(in)...).value, check); });
     }
   };
   [&]<std::size_t... I>(std::index_sequence<I...>) { (one(std::integral_constant<std::size_t, I>{}), ...); }
@@ -157,10 +156,11 @@ gradient_report check_model_gradient(E& e, Model& model, gradient_check check, L
   }
   for_each_parameter(model, [&](const std::string& name, auto& p) {
     if (!p.trainable) { return; }
-    detail::compare_gradient(check, r, name, p.value.data(), p.gradient ? p.gradient.data() : nullptr, p.value.size(), [&] {
-      inference_graph<E> g{e};
-      return *loss(g).value().data();
-    });
+    detail::compare_gradient(check, r, name, p.value.data(), p.gradient ? p.gradient.data() : nullptr, p.value.size(),
+                             [&] {
+                               inference_graph<E> g{e};
+                               return *loss(g).value().data();
+                             });
   });
   return r;
 }

@@ -55,10 +55,10 @@ inline std::string with_nearest(const std::string& name, const std::vector<std::
 } // namespace detail
 
 /// Puts every parameter and state of `model` into `file` as `prefix` + dotted name.
-template <reflected Model> void store_model(safetensors_file& file, const Model& model, const std::string& prefix = "") {
-  for_each_tensor(model, [&](const std::string& name, const auto& p) {
-    file.tensors[prefix + name] = from_tensor(p.value);
-  });
+template <reflected Model>
+void store_model(safetensors_file& file, const Model& model, const std::string& prefix = "") {
+  for_each_tensor(model,
+                  [&](const std::string& name, const auto& p) { file.tensors[prefix + name] = from_tensor(p.value); });
 }
 
 /// Copies tensors of `file` named `prefix` + dotted name into the model's own memory (handles stay valid).

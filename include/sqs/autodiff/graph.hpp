@@ -20,7 +20,10 @@ public:
   using tensor_type = tensor<T, Rank, typename G::executor_type::memory_space>;
 
   variable() = default;
-  variable(tensor_type value, std::uint64_t serial, int slot) : value_(std::move(value)), serial_(serial), slot_(slot) {}
+  variable(tensor_type value, std::uint64_t serial, int slot)
+      : value_(std::move(value)),
+        serial_(serial),
+        slot_(slot) {}
 
   /// The tensor, without a gradient. No copy.
   const tensor_type& value() const { return value_; }
@@ -134,7 +137,8 @@ public:
   template <class T> void backward(const var<T, 0>& loss) {
     expects(loss.serial() == serial_, "sqs::training_graph: the loss belongs to another (or an earlier) graph; call "
                                       "backward on the graph that computed it");
-    expects(loss.slot() >= 0, "sqs::training_graph: the loss depends on no parameter or leaf; nothing to differentiate");
+    expects(loss.slot() >= 0,
+            "sqs::training_graph: the loss depends on no parameter or leaf; nothing to differentiate");
     set_gradient(loss.slot(), full<T, 0>(*exec_, {}, T(1)));
     stage_.end();
     while (last_ != nullptr) {
@@ -196,7 +200,9 @@ public:
     kept = {};
     return d;
   }
-  bool has_gradient(int slot) const { return static_cast<bool>(tape_->gradients[static_cast<std::size_t>(slot)].block); }
+  bool has_gradient(int slot) const {
+    return static_cast<bool>(tape_->gradients[static_cast<std::size_t>(slot)].block);
+  }
 
 private:
   void unwind() {

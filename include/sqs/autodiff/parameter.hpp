@@ -22,9 +22,7 @@ template <class T, int Rank> struct parameter {
   bool trainable = true;
 };
 /// A tensor that is saved with the model but never trained (running statistics).
-template <class T, int Rank> struct state {
-  mutable tensor<T, Rank> value;
-};
+template <class T, int Rank> struct state { mutable tensor<T, Rank> value; };
 
 template <class X> inline constexpr bool is_parameter = false;
 template <class T, int R> inline constexpr bool is_parameter<parameter<T, R>> = true;
@@ -56,16 +54,19 @@ template <class Member, class F> void visit_member(const std::string& name, Memb
       for (std::size_t i = 0; i < m.size(); ++i) { visit_member(name + '.' + std::to_string(i), m[i], f); }
     }
   } else {
-    static_assert(is_setting<type> || is_setting_type<type>,
-                  "sqs::members: this member is neither a parameter, a state, a module, a list of modules nor a number; "
-                  "give its type an SQS_MEMBERS line, or mark a plain settings struct with `using sqs_setting = void;`");
+    static_assert(
+        is_setting<type> || is_setting_type<type>,
+        "sqs::members: this member is neither a parameter, a state, a module, a list of modules nor a number; "
+        "give its type an SQS_MEMBERS line, or mark a plain settings struct with `using sqs_setting = void;`");
   }
 }
 } // namespace detail
 
 /// Calls `f(dotted_name, parameter_or_state)` for everything a module holds, depth first, in declaration order.
 /// Names look like `layers.3.ffn.in.weight`; they are the keys of checkpoints and part of the API.
-template <reflected Module, class F> void for_each_tensor(Module& module, F&& f) { detail::visit_module({}, module, f); }
+template <reflected Module, class F> void for_each_tensor(Module& module, F&& f) {
+  detail::visit_module({}, module, f);
+}
 
 /// Calls `f(dotted_name, parameter)` for the parameters only.
 template <reflected Module, class F> void for_each_parameter(Module& module, F&& f) {

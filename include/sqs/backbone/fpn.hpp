@@ -11,7 +11,7 @@ namespace sqs::backbone {
 
 struct fpn_config {
   int start_level = 0; ///< first backbone level used (0: stride 4)
-  int levels = 4;      ///< output levels; those beyond the backbone's come from stride-2 convolutions of the last output
+  int levels = 4; ///< output levels; those beyond the backbone's come from stride-2 convolutions of the last output
   idx channels = 128;
 };
 

@@ -19,9 +19,9 @@ enum class stride_placement { in_3x3, in_first_1x1 };
 struct resnet_config {
   residual_kind kind = residual_kind::basic;
   std::array<int, 4> blocks{2, 2, 2, 2};
-  int width = 64;          ///< channels of the stem and the first stage
+  int width = 64; ///< channels of the stem and the first stage
   stride_placement stride = stride_placement::in_3x3;
-  int frozen_stages = -1;  ///< 0: the stem; 1: stem and first stage; ...; -1: none
+  int frozen_stages = -1; ///< 0: the stem; 1: stem and first stage; ...; -1: none
   bool frozen_norms = false;
 
   constexpr int expansion() const { return kind == residual_kind::basic ? 1 : 4; }

@@ -34,8 +34,7 @@ struct nonfinite_error : error {
 };
 
 /// Joins its arguments through `operator<<`: the library's only message formatter.
-template <class... Parts>
-std::string concat(const Parts&... parts) {
+template <class... Parts> std::string concat(const Parts&... parts) {
   std::ostringstream out;
   (out << ... << parts);
   return out.str();
@@ -47,8 +46,7 @@ std::string concat(const Parts&... parts) {
 #endif
 
 /// Raises `Error` with the joined message: the only place of the library that throws.
-template <class Error, class... Parts>
-[[noreturn]] void raise(const Parts&... parts) {
+template <class Error, class... Parts> [[noreturn]] void raise(const Parts&... parts) {
 #if defined(SQS_NO_EXCEPTIONS)
   on_error(concat(parts...).c_str());
 #else
@@ -60,8 +58,7 @@ template <class Error, class... Parts>
 ///
 /// Errors      precondition_error with the joined `parts`.
 /// Cost        one branch.
-template <class... Parts>
-inline void expects(bool condition, const Parts&... parts) {
+template <class... Parts> inline void expects(bool condition, const Parts&... parts) {
   if (!condition) [[unlikely]] { raise<precondition_error>(parts...); }
 }
 

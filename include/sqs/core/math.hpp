@@ -10,9 +10,7 @@
 
 namespace sqs {
 
-template <class T> struct vec2 {
-  T x{}, y{};
-};
+template <class T> struct vec2 { T x{}, y{}; };
 template <class T> struct vec3 {
   T x{}, y{}, z{};
   template <class U> SQS_HD constexpr explicit operator vec3<U>() const { return {U(x), U(y), U(z)}; }

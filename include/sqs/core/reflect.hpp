@@ -11,19 +11,22 @@
 
 // Applies a macro to up to 256 arguments by rescanning (C++20 __VA_OPT__).
 #define SQS_DETAIL_PARENS ()
-#define SQS_DETAIL_EXPAND(...) SQS_DETAIL_EXPAND3(SQS_DETAIL_EXPAND3(SQS_DETAIL_EXPAND3(SQS_DETAIL_EXPAND3(__VA_ARGS__))))
-#define SQS_DETAIL_EXPAND3(...) SQS_DETAIL_EXPAND2(SQS_DETAIL_EXPAND2(SQS_DETAIL_EXPAND2(SQS_DETAIL_EXPAND2(__VA_ARGS__))))
-#define SQS_DETAIL_EXPAND2(...) SQS_DETAIL_EXPAND1(SQS_DETAIL_EXPAND1(SQS_DETAIL_EXPAND1(SQS_DETAIL_EXPAND1(__VA_ARGS__))))
+#define SQS_DETAIL_EXPAND(...)                                                                                         \
+  SQS_DETAIL_EXPAND3(SQS_DETAIL_EXPAND3(SQS_DETAIL_EXPAND3(SQS_DETAIL_EXPAND3(__VA_ARGS__))))
+#define SQS_DETAIL_EXPAND3(...)                                                                                        \
+  SQS_DETAIL_EXPAND2(SQS_DETAIL_EXPAND2(SQS_DETAIL_EXPAND2(SQS_DETAIL_EXPAND2(__VA_ARGS__))))
+#define SQS_DETAIL_EXPAND2(...)                                                                                        \
+  SQS_DETAIL_EXPAND1(SQS_DETAIL_EXPAND1(SQS_DETAIL_EXPAND1(SQS_DETAIL_EXPAND1(__VA_ARGS__))))
 #define SQS_DETAIL_EXPAND1(...) __VA_ARGS__
-#define SQS_DETAIL_FIELD(name, ...)                                                                                   \
+#define SQS_DETAIL_FIELD(name, ...)                                                                                    \
   ::sqs::field{#name, &sqs_self::name} __VA_OPT__(, SQS_DETAIL_FIELD_AGAIN SQS_DETAIL_PARENS(__VA_ARGS__))
 #define SQS_DETAIL_FIELD_AGAIN() SQS_DETAIL_FIELD
 
 /// Lists every data member of `type`, inside its body. A member left out does not compile once the type is traversed.
-#define SQS_MEMBERS(type, ...)                                                                                        \
-  using sqs_self = type;                                                                                              \
-  template <class SqsVisitor> static constexpr decltype(auto) sqs_fields(SqsVisitor&& sqs_visitor) {                  \
-    return sqs_visitor(__VA_OPT__(SQS_DETAIL_EXPAND(SQS_DETAIL_FIELD(__VA_ARGS__))));                                 \
+#define SQS_MEMBERS(type, ...)                                                                                         \
+  using sqs_self = type;                                                                                               \
+  template <class SqsVisitor> static constexpr decltype(auto) sqs_fields(SqsVisitor&& sqs_visitor) {                   \
+    return sqs_visitor(__VA_OPT__(SQS_DETAIL_EXPAND(SQS_DETAIL_FIELD(__VA_ARGS__))));                                  \
   }
 
 namespace sqs {
@@ -56,7 +59,9 @@ template <class T, std::size_t N = 24> constexpr int count_members() {
 
 /// A type with an SQS_MEMBERS line.
 template <class T>
-concept reflected = requires { std::remove_cvref_t<T>::sqs_fields(detail::probe_visitor{}); };
+concept reflected = requires {
+  std::remove_cvref_t<T>::sqs_fields(detail::probe_visitor{});
+};
 
 /// How many members an aggregate has, by trying to initialise it (24 at most).
 template <class T> inline constexpr int member_count = detail::count_members<T>();

@@ -16,11 +16,11 @@ namespace sqs {
 
 namespace detail {
 /// C[m,n] = (or +=) op(A) op(B) on the calling thread; row-major with leading dimensions.
-template <class T>
-void gemm_block(bool transpose_a, bool transpose_b, idx m, idx n, idx k, const T* a, idx lda, const T* b, idx ldb, T* c,
-                idx ldc, bool accumulate);
+template <class T> void gemm_block(bool transpose_a, bool transpose_b, idx m, idx n, idx k, const T* a, idx lda,
+                                   const T* b, idx ldb, T* c, idx ldc, bool accumulate);
 #if defined(SQS_USE_INSTANCES)
-extern template void gemm_block<float>(bool, bool, idx, idx, idx, const float*, idx, const float*, idx, float*, idx, bool);
+extern template void gemm_block<float>(bool, bool, idx, idx, idx, const float*, idx, const float*, idx, float*, idx,
+                                       bool);
 extern template void gemm_block<double>(bool, bool, idx, idx, idx, const double*, idx, const double*, idx, double*, idx,
                                         bool);
 #endif
@@ -34,9 +34,8 @@ inline constexpr idx gemm_depth = 4096; ///< depth per task when the depth is wh
 ///
 /// Execution   Rows of C in tasks of 128; a long depth (m small, as for weight gradients) in slices of 4096 whose
 ///             results are added in order. Both depend on the sizes alone: bitwise equal for any thread count.
-template <class T>
-void gemm(cpu& e, bool transpose_a, bool transpose_b, idx m, idx n, idx k, const T* a, idx lda, const T* b, idx ldb, T* c,
-          idx ldc, bool accumulate = false) {
+template <class T> void gemm(cpu& e, bool transpose_a, bool transpose_b, idx m, idx n, idx k, const T* a, idx lda,
+                             const T* b, idx ldb, T* c, idx ldc, bool accumulate = false) {
   if (m == 0 || n == 0) { return; }
   const idx slices = (k + detail::gemm_depth - 1) / detail::gemm_depth;
   if (slices > 1 && m <= 4 * detail::gemm_rows) {

@@ -27,12 +27,12 @@ template <class F> void parallel_for(cpu& e, idx n, idx grain, F&& f) {
 }
 
 /// Combines `map(begin, end)` over at most 256 ranges of [0, n), in order: `combine(combine(init, r0), r1) ...`.
-template <class R, class Map, class Combine>
-R reduce(cpu& e, idx n, idx grain, R init, Map&& map, Combine&& combine) {
+template <class R, class Map, class Combine> R reduce(cpu& e, idx n, idx grain, R init, Map&& map, Combine&& combine) {
   constexpr idx most = 256;
   const idx step = std::max(grain, (n + most - 1) / most);
   std::array<R, most> partial{};
-  parallel_for(e, n, step, [&](idx begin, idx end) { partial[static_cast<std::size_t>(begin / step)] = map(begin, end); });
+  parallel_for(e, n, step,
+               [&](idx begin, idx end) { partial[static_cast<std::size_t>(begin / step)] = map(begin, end); });
   for (idx c = 0; c * step < n; ++c) { init = combine(init, partial[static_cast<std::size_t>(c)]); }
   return init;
 }

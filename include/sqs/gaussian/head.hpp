@@ -84,9 +84,7 @@ private:
 /// Gradient    anchors
 struct decode_op {
   query::anchor_config config;
-  template <class T> struct saved {
-    tensor<T, 2> anchors;
-  };
+  template <class T> struct saved { tensor<T, 2> anchors; };
   template <class T> auto forward(cpu& e, const tensor<T, 2>& anchors) const {
     const idx n = anchors.extent(0), c = config.colour_channels;
     expects(anchors.extent(1) == config.width(), "sqs::gaussian::decode: anchors have ", anchors.extent(1),
@@ -108,13 +106,13 @@ struct decode_op {
         for (idx k = 0; k < c; ++k) { colours(i, k) = sigmoid(a[query::anchor_config::colour + k]); }
       }
     });
-    return result{std::tuple{std::move(means), std::move(scales), std::move(rotations), std::move(opacities),
-                             std::move(colours)},
-                  saved<T>{anchors}};
+    return result{
+        std::tuple{std::move(means), std::move(scales), std::move(rotations), std::move(opacities), std::move(colours)},
+        saved<T>{anchors}};
   }
-  template <class T>
-  auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& d_means, const tensor<T, 2>& d_scales,
-                const tensor<T, 2>& d_rotations, const tensor<T, 1>& d_opacities, const tensor<T, 2>& d_colours) const {
+  template <class T> auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& d_means, const tensor<T, 2>& d_scales,
+                                   const tensor<T, 2>& d_rotations, const tensor<T, 1>& d_opacities,
+                                   const tensor<T, 2>& d_colours) const {
     auto da = empty<T, 2>(e, s.anchors.shape());
     const idx c = config.colour_channels;
     parallel_for(e, da.extent(0), 256, [&](idx begin, idx end) {
@@ -155,15 +153,15 @@ template <class T> struct head {
   /// `opacity_logit` starts the opacities there; the rotation starts at the identity.
   static head make(const query::anchor_config& c, idx channels, initializer& init) {
     expects(c.width() <= 64, "sqs::gaussian::head: an anchor has ", c.width(), " columns; at most 64");
-    head h{nn::linear_relu_norm<T>::make(channels, channels, 2, 2, init), nn::linear<T>::make(channels, c.width(), init),
+    head h{nn::linear_relu_norm<T>::make(channels, channels, 2, 2, init),
+           nn::linear<T>::make(channels, c.width(), init),
            {init.constant<T, 1>({c.width()}, 1), {}}};
     h.output.bias.value(query::anchor_config::opacity) += static_cast<T>(c.initial_opacity_logit);
     h.output.bias.value(query::anchor_config::rotation) += T(1);
     return h;
   }
-  template <graph G>
-  variable<G, T, 2> operator()(G& g, variable<G, T, 2> content, variable<G, T, 2> embedding, variable<G, T, 2> anchors,
-                               const query::anchor_config& c) const {
+  template <graph G> variable<G, T, 2> operator()(G& g, variable<G, T, 2> content, variable<G, T, 2> embedding,
+                                                  variable<G, T, 2> anchors, const query::anchor_config& c) const {
     auto raw = output(g, body(g, nn::add(g, std::move(content), std::move(embedding))));
     return sqs::apply(g, refine_op{c}, std::move(anchors), std::move(raw), gain);
   }

@@ -44,9 +44,8 @@ template <class T> struct image_transform {
   T ax{1}, ay{1}, bx{}, by{}; ///< u' = ax u + bx, v' = ay v + by
 };
 /// The camera that sees the transformed image: intrinsics A K. Signs are kept (a flip gives fx < 0).
-template <class T>
-SQS_HD constexpr pinhole_camera<T> transformed(const pinhole_camera<T>& c, const image_transform<T>& a, int width,
-                                               int height) {
+template <class T> SQS_HD constexpr pinhole_camera<T> transformed(const pinhole_camera<T>& c,
+                                                                  const image_transform<T>& a, int width, int height) {
   return {a.ax * c.fx, a.ay * c.fy, a.ax * c.cx + a.bx, a.ay * c.cy + a.by, width, height};
 }
 

@@ -21,7 +21,8 @@ template <std::size_t N> struct weighted_sum_op {
   template <class T> auto backward(cpu& e, const saved&, const tensor<T, 0>& d) const {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return std::tuple{full<T, 0>(e, {}, T(weights[I]) * *d.data())...};
-    }(std::make_index_sequence<N>{});
+    }
+    (std::make_index_sequence<N>{});
   }
 };
 

@@ -52,11 +52,11 @@ struct memory_block {
 
 /// What a pool has handed out. Bytes.
 struct pool_statistics {
-  std::size_t live = 0;   ///< in blocks now
-  std::size_t peak = 0;   ///< most ever in blocks, since `reset_peak`
+  std::size_t live = 0;        ///< in blocks now
+  std::size_t peak = 0;        ///< most ever in blocks, since `reset_peak`
   std::size_t window_peak = 0; ///< most ever in blocks, since `reset_window`
-  std::size_t slabs = 0;  ///< taken from the system
-  std::int64_t takes = 0; ///< how often the system was asked
+  std::size_t slabs = 0;       ///< taken from the system
+  std::int64_t takes = 0;      ///< how often the system was asked
 };
 
 /// Two-level segregated fit. O(1) allocate and release, neighbours merge.
@@ -220,7 +220,8 @@ private:
   void add_slab(std::size_t size) {
     // A request is rounded up by `find` to its list's upper edge (1/16 more at most); slabs grow with the total.
     std::size_t bytes = size + size / 8 + granule;
-    const std::size_t minimum = statistics_.slabs / 2 > (std::size_t{1} << 20) ? statistics_.slabs / 2 : std::size_t{1} << 20;
+    const std::size_t minimum =
+        statistics_.slabs / 2 > (std::size_t{1} << 20) ? statistics_.slabs / 2 : std::size_t{1} << 20;
     bytes = (bytes > minimum ? bytes : minimum) / granule * granule;
     slabs_.reserve(slabs_.size() + 1);
     memory_block* b = new_descriptor();

@@ -14,9 +14,9 @@ namespace sqs::metric {
 
 /// Scores of one sample or the mean over several.
 struct rendering_score {
-  double psnr_db = 0;          ///< mean over images of -10 log10(mean squared error); colours in 0 .. 1
-  double baseline_psnr_db = 0; ///< of the best constant colour of each image (its mean)
-  double depth_l1_m = 0;       ///< mean over images of the mean absolute error on pixels with a return
+  double psnr_db = 0;             ///< mean over images of -10 log10(mean squared error); colours in 0 .. 1
+  double baseline_psnr_db = 0;    ///< of the best constant colour of each image (its mean)
+  double depth_l1_m = 0;          ///< mean over images of the mean absolute error on pixels with a return
   double baseline_depth_l1_m = 0; ///< of the best constant depth of each image (its median)
   idx samples = 0;
 
@@ -32,13 +32,12 @@ struct rendering_score {
 };
 
 /// Peak signal-to-noise ratio of one mean squared error, peak 1. Infinite for equal images.
-inline double psnr(double mse) {
-  return mse > 0 ? -10 * std::log10(mse) : std::numeric_limits<double>::infinity();
-}
+inline double psnr(double mse) { return mse > 0 ? -10 * std::log10(mse) : std::numeric_limits<double>::infinity(); }
 
 namespace detail {
 /// Mean squared errors of image `v` against its target and against the target's mean colour.
-template <class T> std::pair<double, double> image_errors(const tensor<T, 4>& image, const tensor<T, 4>& target, idx v) {
+template <class T>
+std::pair<double, double> image_errors(const tensor<T, 4>& image, const tensor<T, 4>& target, idx v) {
   const idx channels = target.extent(3), pixels = target.extent(1) * target.extent(2);
   const T *a = image.data() + v * pixels * channels, *b = target.data() + v * pixels * channels;
   double error = 0, constant = 0;
@@ -56,7 +55,8 @@ template <class T> std::pair<double, double> image_errors(const tensor<T, 4>& im
   return {error / n, std::max(0.0, constant / n)};
 }
 /// Mean absolute errors of depth `v` on valid pixels, and of the median of the valid depths. NaN without valid pixels.
-template <class T> std::pair<double, double> depth_errors(const tensor<T, 3>& depth, const tensor<T, 3>& target, idx v) {
+template <class T>
+std::pair<double, double> depth_errors(const tensor<T, 3>& depth, const tensor<T, 3>& target, idx v) {
   const idx pixels = target.extent(1) * target.extent(2);
   std::vector<double> valid;
   double error = 0;
@@ -79,12 +79,11 @@ template <class T> std::pair<double, double> depth_errors(const tensor<T, 3>& de
 ///
 /// Shapes      image, rgb [V, H, W, C] in 0 .. 1; depth, lidar [V, H, W] in metres, lidar 0 = no return
 /// Errors      precondition_error if shapes differ.
-template <class T>
-rendering_score score_rendering(const tensor<T, 4>& image, const tensor<T, 4>& rgb, const tensor<T, 3>& depth,
-                                const tensor<T, 3>& lidar) {
+template <class T> rendering_score score_rendering(const tensor<T, 4>& image, const tensor<T, 4>& rgb,
+                                                   const tensor<T, 3>& depth, const tensor<T, 3>& lidar) {
   expects(image.shape() == rgb.shape() && depth.shape() == lidar.shape() && image.extent(0) == depth.extent(0),
-          "sqs::metric::score_rendering: ", image.size(), " and ", rgb.size(), " colour values, ", depth.size(), " and ",
-          lidar.size(), " depths; prediction and target must have equal shapes");
+          "sqs::metric::score_rendering: ", image.size(), " and ", rgb.size(), " colour values, ", depth.size(),
+          " and ", lidar.size(), " depths; prediction and target must have equal shapes");
   rendering_score s;
   s.samples = 1;
   double with_depth = 0;

@@ -80,7 +80,8 @@ template <class Policy> struct sqs {
     m.anchors.value = query::initial_anchors<T>(Policy::anchor, Policy::queries, Policy::placement, init);
     m.encoder = query::anchor_encoder<T>::make(Policy::anchor, Policy::decoder.channels, init);
     for (int l = 0; l < Policy::layers; ++l) {
-      m.layers.push_back(layer_type::make(Policy::decoder, l > 0, init)); // the first layer's features are zero: nothing to convolve
+      m.layers.push_back(
+          layer_type::make(Policy::decoder, l > 0, init)); // the first layer's features are zero: nothing to convolve
       m.heads.push_back(gaussian::head<T>::make(Policy::anchor, Policy::decoder.channels, init));
     }
     m.background.value =
@@ -90,17 +91,16 @@ template <class Policy> struct sqs {
   }
 
   /// Images become features.
-  template <graph G>
-  feature_pyramid<G, T, Policy::neck.levels> look(G& g, variable<G, T, 4> images) const {
+  template <graph G> feature_pyramid<G, T, Policy::neck.levels> look(G& g, variable<G, T, 4> images) const {
     g.stage("backbone");
     auto levels = backbone(g, std::move(images));
     g.stage("neck");
     return neck(g, std::move(levels));
   }
   /// Queries look at features and become anchors of Gaussians. `stream` addresses the step's random numbers.
-  template <graph G>
-  query_set<G, T> decode_queries(G& g, const feature_pyramid<G, T, Policy::neck.levels>& pyramid,
-                                 const query::view_projections<T>& views, random_stream stream) const {
+  template <graph G> query_set<G, T> decode_queries(G& g, const feature_pyramid<G, T, Policy::neck.levels>& pyramid,
+                                                    const query::view_projections<T>& views,
+                                                    random_stream stream) const {
     g.stage("query");
     query_set<G, T> q{g.input(zeros<T, 2>(g.exec(), {Policy::queries, Policy::decoder.channels})),
                       ::sqs::apply(g, nn::columns_op{0, Policy::anchor.width()}, anchors)};
@@ -120,20 +120,19 @@ template <class Policy> struct sqs {
     return {std::move(means), std::move(scales), std::move(rotations), std::move(opacities), std::move(colours)};
   }
   /// Gaussians become images.
-  template <graph G>
-  rendered_variables<G, T> render(G& g, gaussian_variables<G, T> s, const camera_rig<T>& rig) const {
+  template <graph G> rendered_variables<G, T> render(G& g, gaussian_variables<G, T> s, const camera_rig<T>& rig) const {
     g.stage("splat");
-    auto [image, depth, transmittance] = ::sqs::apply(
-        g, splat::rasterizer<Policy::raster>{}, std::move(s.means), std::move(s.scales), std::move(s.rotations),
-        std::move(s.opacities), std::move(s.colours), background, rig);
+    auto [image, depth, transmittance] =
+        ::sqs::apply(g, splat::rasterizer<Policy::raster>{}, std::move(s.means), std::move(s.scales),
+                     std::move(s.rotations), std::move(s.opacities), std::move(s.colours), background, rig);
     return {std::move(image), std::move(depth), std::move(transmittance)};
   }
   /// From images to images.
   ///
   /// Shapes      images [V, H, W, 3] normalised; `views` and `rig` describe the same V cameras
-  template <graph G>
-  rendered_variables<G, T> operator()(G& g, variable<G, T, 4> images, const query::view_projections<T>& views,
-                                      const camera_rig<T>& rig, random_stream stream = {}) const {
+  template <graph G> rendered_variables<G, T> operator()(G& g, variable<G, T, 4> images,
+                                                         const query::view_projections<T>& views,
+                                                         const camera_rig<T>& rig, random_stream stream = {}) const {
     const auto pyramid = look(g, std::move(images));
     auto queries = decode_queries(g, pyramid, views, stream);
     return render(g, to_gaussians(g, std::move(queries.anchors)), rig);

@@ -23,9 +23,7 @@ template <class T, int R, class F> tensor<T, R> pointwise(cpu& e, const extents<
 
 /// max(x, 0). The gradient at 0 is 0.
 struct relu_op {
-  template <class T, int R> struct saved {
-    tensor<T, R> y;
-  };
+  template <class T, int R> struct saved { tensor<T, R> y; };
   template <class T, int R> auto forward(cpu& e, const tensor<T, R>& x) const {
     const T* in = x.data();
     auto y = detail::pointwise<T, R>(e, x.shape(), [=](idx i) { return in[i] > T(0) ? in[i] : T(0); });
@@ -49,7 +47,9 @@ struct add_op {
     const T *x = a.data(), *y = b.data();
     return result{detail::pointwise<T, R>(e, a.shape(), [=](idx i) { return x[i] + y[i]; }), saved{}};
   }
-  template <class T, int R> auto backward(cpu&, const saved&, const tensor<T, R>& dy) const { return std::tuple{dy, dy}; }
+  template <class T, int R> auto backward(cpu&, const saved&, const tensor<T, R>& dy) const {
+    return std::tuple{dy, dy};
+  }
 };
 
 /// Zeroes each element with probability `rate` and scales the rest by 1/(1-rate). The draw is a function of `stream`

@@ -4,8 +4,8 @@
 /// Dense 2D convolution of channels-last images by im2col and matrix products.
 
 #include <sqs/autodiff/apply.hpp>
-#include <sqs/exec/gemm.hpp>
 #include <sqs/autodiff/initializer.hpp>
+#include <sqs/exec/gemm.hpp>
 #include <sqs/nn/column_sums.hpp>
 
 namespace sqs::nn {
@@ -80,7 +80,8 @@ struct conv2d_op {
     const auto s = shape_of(x, weight, bias);
     const idx n = x.extent(0), pixels = s.oh * s.ow, tasks = (pixels + detail::conv_rows - 1) / detail::conv_rows;
     auto y = empty<T, 4>(e, {n, s.oh, s.ow, s.cout});
-    const bool direct = s.depth == s.cin && geometry.stride == 1 && geometry.padding == 0; // 1x1: the image is the columns
+    const bool direct =
+        s.depth == s.cin && geometry.stride == 1 && geometry.padding == 0; // 1x1: the image is the columns
     // A few tasks at a time, so that the columns of all of them stay a bounded buffer.
     constexpr idx wave = 64;
     auto columns = empty<T, 2>(e, {direct ? 0 : std::min(wave, n * tasks) * detail::conv_rows, s.depth});

@@ -4,8 +4,8 @@
 /// The affine map y = x W^T + b.
 
 #include <sqs/autodiff/apply.hpp>
-#include <sqs/exec/gemm.hpp>
 #include <sqs/autodiff/initializer.hpp>
+#include <sqs/exec/gemm.hpp>
 #include <sqs/nn/column_sums.hpp>
 
 namespace sqs::nn {
@@ -16,9 +16,7 @@ namespace sqs::nn {
 /// Gradient    x, W, b; skips the products nobody wants.
 /// Cost        2 N In Out flops forward, twice that backward.
 struct linear_op {
-  template <class T> struct saved {
-    tensor<T, 2> x, w;
-  };
+  template <class T> struct saved { tensor<T, 2> x, w; };
   template <class T> auto forward(cpu& e, const tensor<T, 2>& x, const tensor<T, 2>& w, const tensor<T, 1>& b) const {
     const idx n = x.extent(0), in = x.extent(1), out = w.extent(0);
     expects(w.extent(1) == in && b.extent(0) == out, "sqs::nn::linear: x is [", n, ", ", in, "], W is [", out, ", ",
@@ -43,9 +41,7 @@ struct linear_op {
       dw = empty<T, 2>(e, {out, in});
       gemm<T>(e, true, false, out, in, n, dy.data(), out, s.x.data(), in, dw.data(), in);
     }
-    if (needs[2]) {
-      db = column_sums(e, dy);
-    }
+    if (needs[2]) { db = column_sums(e, dy); }
     return std::tuple{std::move(dx), std::move(dw), std::move(db)};
   }
 };

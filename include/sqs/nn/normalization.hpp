@@ -38,8 +38,8 @@ struct layer_norm_op {
   template <class T>
   auto forward(cpu& e, const tensor<T, 2>& x, const tensor<T, 1>& gain, const tensor<T, 1>& shift) const {
     const idx n = x.extent(0), c = x.extent(1);
-    expects(c > 0 && gain.extent(0) == c && shift.extent(0) == c, "sqs::nn::layer_norm: x has ", c,
-            " channels, gain ", gain.extent(0), ", shift ", shift.extent(0), "; they must agree");
+    expects(c > 0 && gain.extent(0) == c && shift.extent(0) == c, "sqs::nn::layer_norm: x has ", c, " channels, gain ",
+            gain.extent(0), ", shift ", shift.extent(0), "; they must agree");
     auto y = empty<T, 2>(e, {n, c});
     auto mean = empty<T, 1>(e, {n}), scale = empty<T, 1>(e, {n});
     parallel_for(e, n, 64, [&](idx begin, idx end) {
@@ -79,9 +79,7 @@ struct layer_norm_op {
         sum /= static_cast<T>(c);
         product /= static_cast<T>(c);
         T* out = dx.data() + i * c;
-        for (idx j = 0; j < c; ++j) {
-          out[j] = scale * (d[j] * s.gain.data()[j] - sum - (x[j] - m) * scale * product);
-        }
+        for (idx j = 0; j < c; ++j) { out[j] = scale * (d[j] * s.gain.data()[j] - sum - (x[j] - m) * scale * product); }
       }
     });
     auto [dgain, dshift] = detail::sum_parts(e, partial);
@@ -207,9 +205,8 @@ struct frozen_batch_norm_op {
     tensor<T, 4> x;
     tensor<T, 1> gain, mean, variance;
   };
-  template <class T>
-  auto forward(cpu& e, const tensor<T, 4>& x, const tensor<T, 1>& gain, const tensor<T, 1>& shift,
-               const tensor<T, 1>& mean, const tensor<T, 1>& variance) const {
+  template <class T> auto forward(cpu& e, const tensor<T, 4>& x, const tensor<T, 1>& gain, const tensor<T, 1>& shift,
+                                  const tensor<T, 1>& mean, const tensor<T, 1>& variance) const {
     const idx c = x.extent(3), n = c == 0 ? 0 : x.size() / c;
     expects(gain.extent(0) == c && shift.extent(0) == c && mean.extent(0) == c && variance.extent(0) == c,
             "sqs::nn::frozen_batch_norm: x has ", c, " channels, gain ", gain.extent(0), "; they must agree");

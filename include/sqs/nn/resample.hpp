@@ -22,8 +22,9 @@ struct max_pool_op {
   template <class T> auto forward(cpu& e, const tensor<T, 4>& x) const {
     const idx n = x.extent(0), h = x.extent(1), w = x.extent(2), c = x.extent(3);
     const idx oh = (h + 2 * padding - kernel) / stride + 1, ow = (w + 2 * padding - kernel) / stride + 1;
-    expects(h + 2 * padding >= kernel && w + 2 * padding >= kernel && padding < kernel, "sqs::nn::max_pool: an image of ",
-            h, " x ", w, " is smaller than the window (", kernel, "); use larger images");
+    expects(h + 2 * padding >= kernel && w + 2 * padding >= kernel && padding < kernel,
+            "sqs::nn::max_pool: an image of ", h, " x ", w, " is smaller than the window (", kernel,
+            "); use larger images");
     auto y = empty<T, 4>(e, {n, oh, ow, c});
     auto winner = empty<std::int32_t, 4>(e, {n, oh, ow, c});
     parallel_for(e, n * oh, 4, [&](idx begin, idx end) {
@@ -80,9 +81,9 @@ struct upsample_add_op {
   };
   template <class T> auto forward(cpu& e, const tensor<T, 4>& a, const tensor<T, 4>& b) const {
     const idx n = a.extent(0), h = a.extent(1), w = a.extent(2), c = a.extent(3);
-    expects(b.extent(0) == n && b.extent(3) == c && b.extent(1) <= h && b.extent(2) <= w, "sqs::nn::upsample_add: b is ",
-            b.extent(1), " x ", b.extent(2), " with ", b.extent(3), " channels, a is ", h, " x ", w, " with ", c,
-            "; b must be the smaller one with the same channels");
+    expects(b.extent(0) == n && b.extent(3) == c && b.extent(1) <= h && b.extent(2) <= w,
+            "sqs::nn::upsample_add: b is ", b.extent(1), " x ", b.extent(2), " with ", b.extent(3), " channels, a is ",
+            h, " x ", w, " with ", c, "; b must be the smaller one with the same channels");
     auto y = empty<T, 4>(e, a.shape());
     parallel_for(e, n * h, 8, [&](idx begin, idx end) {
       for (idx row = begin; row < end; ++row) {

@@ -56,11 +56,14 @@ public:
     double sum = 0;
     for (const auto& x : entries_) {
       const T* g = x.gradient.data();
-      sum = reduce(e, x.gradient.size(), 1 << 14, sum, [g](idx begin, idx end) {
-        double s = 0;
-        for (idx i = begin; i < end; ++i) { s += static_cast<double>(g[i]) * static_cast<double>(g[i]); }
-        return s;
-      }, std::plus<>{});
+      sum = reduce(
+          e, x.gradient.size(), 1 << 14, sum,
+          [g](idx begin, idx end) {
+            double s = 0;
+            for (idx i = begin; i < end; ++i) { s += static_cast<double>(g[i]) * static_cast<double>(g[i]); }
+            return s;
+          },
+          std::plus<>{});
     }
     return std::sqrt(sum);
   }

@@ -56,8 +56,9 @@ private:
   }
   void check() const {
     if (!out_) {
-      raise<file_error>("sqs::metrics_log: cannot write ", path_.string(), "; check that the folder is writable and the disk "
-                                                                          "is not full");
+      raise<file_error>("sqs::metrics_log: cannot write ", path_.string(),
+                        "; check that the folder is writable and the disk "
+                        "is not full");
     }
   }
   std::filesystem::path path_;

@@ -49,13 +49,14 @@ template <class T> image depth_picture(const tensor<T, 3>& depth, idx v, int spr
 /// the middle and looks up; rings every 10 m.
 ///
 /// Shapes      means, scales [G, 3] in metres, opacities [G], colours [G, 3] in 0 .. 1
-template <class T>
-image bird_eye_picture(const tensor<T, 2>& means, const tensor<T, 2>& scales, const tensor<T, 1>& opacities,
-                       const tensor<T, 2>& colours, double range_m = 50, int size = 700) {
+template <class T> image bird_eye_picture(const tensor<T, 2>& means, const tensor<T, 2>& scales,
+                                          const tensor<T, 1>& opacities, const tensor<T, 2>& colours,
+                                          double range_m = 50, int size = 700) {
   std::vector<double> canvas(static_cast<std::size_t>(size) * static_cast<std::size_t>(size) * 3, 0.06);
   const double pixel = 2 * range_m / size;
   const auto at = [&](int x, int y) {
-    return canvas.data() + (static_cast<std::size_t>(y) * static_cast<std::size_t>(size) + static_cast<std::size_t>(x)) * 3;
+    return canvas.data() +
+           (static_cast<std::size_t>(y) * static_cast<std::size_t>(size) + static_cast<std::size_t>(x)) * 3;
   };
   std::vector<idx> order(static_cast<std::size_t>(means.extent(0)));
   std::iota(order.begin(), order.end(), 0);
@@ -63,11 +64,14 @@ image bird_eye_picture(const tensor<T, 2>& means, const tensor<T, 2>& scales, co
   for (const idx g : order) {
     const double cx = (static_cast<double>(means(g, 0)) + range_m) / pixel;
     const double cy = (range_m - static_cast<double>(means(g, 1))) / pixel;
-    const double s = std::clamp(std::max(static_cast<double>(scales(g, 0)), static_cast<double>(scales(g, 1))) / pixel, 0.7, 40.0);
+    const double s =
+        std::clamp(std::max(static_cast<double>(scales(g, 0)), static_cast<double>(scales(g, 1))) / pixel, 0.7, 40.0);
     if (!(std::abs(cx) < 4 * size && std::abs(cy) < 4 * size)) { continue; }
     const double reach = 2.5 * s;
-    for (int y = std::max(0, static_cast<int>(cy - reach)); y <= std::min(size - 1, static_cast<int>(cy + reach)); ++y) {
-      for (int x = std::max(0, static_cast<int>(cx - reach)); x <= std::min(size - 1, static_cast<int>(cx + reach)); ++x) {
+    for (int y = std::max(0, static_cast<int>(cy - reach)); y <= std::min(size - 1, static_cast<int>(cy + reach));
+         ++y) {
+      for (int x = std::max(0, static_cast<int>(cx - reach)); x <= std::min(size - 1, static_cast<int>(cx + reach));
+           ++x) {
         const double dx = x + 0.5 - cx, dy = y + 0.5 - cy;
         const double a = static_cast<double>(opacities(g)) * std::exp(-(dx * dx + dy * dy) / (2 * s * s));
         double* p = at(x, y);

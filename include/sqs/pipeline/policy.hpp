@@ -9,16 +9,16 @@ namespace sqs::pipeline {
 
 /// Numbers of a training run. The defaults are the paper's.
 struct training_settings {
-  std::int64_t steps = 70320;     ///< 20 epochs of 28 130 key frames, batch 8
+  std::int64_t steps = 70320; ///< 20 epochs of 28 130 key frames, batch 8
   std::int64_t warmup = 500;
-  double rate = 2e-4;             ///< peak learning rate of AdamW
-  double final_fraction = 0.1;    ///< of the peak, at the end of the cosine
-  double anchor_rate = 1;         ///< multiplies the rate of the anchors
-  double backbone_rate = 0.1;     ///< multiplies the rate of the backbone
+  double rate = 2e-4;          ///< peak learning rate of AdamW
+  double final_fraction = 0.1; ///< of the peak, at the end of the cosine
+  double anchor_rate = 1;      ///< multiplies the rate of the anchors
+  double backbone_rate = 0.1;  ///< multiplies the rate of the backbone
   double weight_decay = 0.01;
-  double clip = 35;               ///< largest norm of all gradients
+  double clip = 35; ///< largest norm of all gradients
   double rgb_weight = 1, depth_weight = 0.05;
-  bool flip = true;               ///< mirror the images (and their cameras) of every other step, by chance
+  bool flip = true; ///< mirror the images (and their cameras) of every other step, by chance
 };
 
 /// The paper's model and schedule.
@@ -45,8 +45,8 @@ struct small : model::sqs_policy {
   static constexpr query::anchor_placement placement = query::anchor_placement::polar;
   static constexpr query::decoder_layer_config decoder{.channels = 64, .hidden = 256};
   static constexpr bool learned_background = true;
-  static constexpr training_settings training{.steps = 400, .warmup = 20, .rate = 2e-3, .anchor_rate = 10, .backbone_rate = 1,
-                                              .flip = false};
+  static constexpr training_settings training{
+      .steps = 400, .warmup = 20, .rate = 2e-3, .anchor_rate = 10, .backbone_rate = 1, .flip = false};
 };
 
 } // namespace sqs::pipeline

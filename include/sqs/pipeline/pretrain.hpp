@@ -66,9 +66,12 @@ public:
   using model_type = model::sqs<Policy>;
 
   pretrain(Exec exec, std::uint64_t seed, training_settings settings = Policy::training)
-      : exec_(std::move(exec)), seed_(seed), settings_(settings), model_(model_type::make(seed)),
+      : exec_(std::move(exec)),
+        seed_(seed),
+        settings_(settings),
+        model_(model_type::make(seed)),
         optimiser_(model_, {.weight_decay = settings.weight_decay}, [settings](const std::string& name) {
-          return optim::group{.rate = name == "anchors" ? settings.anchor_rate
+          return optim::group{.rate = name == "anchors"               ? settings.anchor_rate
                                       : name.starts_with("backbone.") ? settings.backbone_rate
                                                                       : 1.0};
         }) {}
@@ -85,8 +88,8 @@ public:
       auto depth = sqs::apply(g, loss::depth_l1{}, out.depth, sample.depth);
       report.rgb = static_cast<double>(*rgb.value().data());
       report.depth = static_cast<double>(*depth.value().data());
-      auto total = sqs::apply(g, loss::weighted_sum_op<2>{{settings_.rgb_weight, settings_.depth_weight}}, std::move(rgb),
-                              std::move(depth));
+      auto total = sqs::apply(g, loss::weighted_sum_op<2>{{settings_.rgb_weight, settings_.depth_weight}},
+                              std::move(rgb), std::move(depth));
       report.loss = static_cast<double>(*total.value().data());
       require_finite(report.loss, "loss", report);
       g.backward(total);
@@ -150,13 +153,16 @@ public:
 
 private:
   optim::warmup_cosine schedule() const {
-    return {.peak = settings_.rate, .warmup = settings_.warmup, .total = settings_.steps,
+    return {.peak = settings_.rate,
+            .warmup = settings_.warmup,
+            .total = settings_.steps,
             .final_fraction = settings_.final_fraction};
   }
   static void require_finite(double value, const char* what, const step_report& r) {
     if (!std::isfinite(value)) {
-      raise<nonfinite_error>("sqs::pretrain: the ", what, " is ", value, " at step ", r.step, " (rgb ", r.rgb, ", depth ",
-                             r.depth, ", rate ", r.rate, "); check the sample's poses and depths, or lower the rate");
+      raise<nonfinite_error>("sqs::pretrain: the ", what, " is ", value, " at step ", r.step, " (rgb ", r.rgb,
+                             ", depth ", r.depth, ", rate ", r.rate,
+                             "); check the sample's poses and depths, or lower the rate");
     }
   }
   /// What must agree for a checkpoint to continue this run.
@@ -229,7 +235,9 @@ private:
         found->second.find_first_not_of("0123456789") == std::string::npos) {
       step = std::stoll(found->second);
     }
-    if (step < 0) { raise<file_error>("sqs::pretrain: ", path, " has no step number; use a file saved by this program"); }
+    if (step < 0) {
+      raise<file_error>("sqs::pretrain: ", path, " has no step number; use a file saved by this program");
+    }
     return step;
   }
 

@@ -22,7 +22,12 @@ class progress_bar {
 public:
   /// `terminal`: the stream understands carriage returns (see isatty).
   progress_bar(std::FILE* out, bool terminal, std::string title, std::int64_t first, std::int64_t total)
-      : out_(out), terminal_(terminal), title_(std::move(title)), first_(first), total_(total), start_(clock::now()),
+      : out_(out),
+        terminal_(terminal),
+        title_(std::move(title)),
+        first_(first),
+        total_(total),
+        start_(clock::now()),
         shown_(start_ - std::chrono::hours(1)) {}
 
   /// `done` of `total` units are finished; `note` stands behind the bar (a loss).
@@ -38,8 +43,8 @@ public:
     constexpr std::int64_t cells = 24;
     const auto filled = static_cast<std::size_t>(total_ > 0 ? cells * done / total_ : cells);
     const std::string bar = std::string(filled, '#') + std::string(cells - filled, '.');
-    std::fprintf(out_, "%s%s [%s] %lld/%lld  %s  %.2f/s  %s left%s", terminal_ ? "\r\033[K" : "", title_.c_str(), bar.c_str(),
-                 static_cast<long long>(done), static_cast<long long>(total_), note.c_str(), rate,
+    std::fprintf(out_, "%s%s [%s] %lld/%lld  %s  %.2f/s  %s left%s", terminal_ ? "\r\033[K" : "", title_.c_str(),
+                 bar.c_str(), static_cast<long long>(done), static_cast<long long>(total_), note.c_str(), rate,
                  duration_text(left).c_str(), terminal_ && !last ? "" : "\n");
     std::fflush(out_);
   }

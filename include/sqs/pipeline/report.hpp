@@ -63,18 +63,28 @@ inline std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+    case '&':
+      out += "&amp;";
+      break;
+    case '<':
+      out += "&lt;";
+      break;
+    case '>':
+      out += "&gt;";
+      break;
+    case '"':
+      out += "&quot;";
+      break;
+    default:
+      out += c;
     }
   }
   return out;
 }
 
 /// One curve as an SVG with a logarithmic y axis.
-inline std::string curve_svg(const std::string& title, const std::vector<curve_point>& curve, double curve_point::* member) {
+inline std::string curve_svg(const std::string& title, const std::vector<curve_point>& curve,
+                             double curve_point::*member) {
   double low = 1e300, high = -1e300;
   for (const auto& p : curve) {
     const double v = std::log10(std::max(1e-9, p.*member));
@@ -89,18 +99,21 @@ inline std::string curve_svg(const std::string& title, const std::vector<curve_p
     const double y = 150 - 130 * (std::log10(std::max(1e-9, p.*member)) - low) / (high - low);
     points += number(x, "%.1f") + "," + number(y, "%.1f") + " ";
   }
-  return "<figure><svg viewBox=\"0 0 380 175\" width=\"380\"><polyline fill=\"none\" stroke=\"#2a6fb0\" stroke-width=\"1.5\" "
-         "points=\"" + points + "\"/><text x=\"2\" y=\"24\" font-size=\"10\">" + number(std::pow(10, high), "%.3g") +
+  return "<figure><svg viewBox=\"0 0 380 175\" width=\"380\"><polyline fill=\"none\" stroke=\"#2a6fb0\" "
+         "stroke-width=\"1.5\" "
+         "points=\"" +
+         points + "\"/><text x=\"2\" y=\"24\" font-size=\"10\">" + number(std::pow(10, high), "%.3g") +
          "</text><text x=\"2\" y=\"152\" font-size=\"10\">" + number(std::pow(10, low), "%.3g") +
          "</text><text x=\"40\" y=\"168\" font-size=\"10\">step " + number(first, "%.0f") +
-         "</text><text x=\"320\" y=\"168\" font-size=\"10\">" + number(last, "%.0f") + "</text></svg><figcaption>" + title +
-         " (logarithmic)</figcaption></figure>";
+         "</text><text x=\"320\" y=\"168\" font-size=\"10\">" + number(last, "%.0f") + "</text></svg><figcaption>" +
+         title + " (logarithmic)</figcaption></figure>";
 }
 
 inline std::string score_row(const std::string& name, const metric::rendering_score& s) {
   const auto cell = [](double v, const char* f) { return "<td>" + number(v, f) + "</td>"; };
   return "<tr><th>" + name + "</th>" + cell(s.psnr_db, "%.2f") + cell(s.baseline_psnr_db, "%.2f") +
-         cell(s.depth_l1_m, "%.2f") + cell(s.baseline_depth_l1_m, "%.2f") + "<td>" + std::to_string(s.samples) + "</td></tr>";
+         cell(s.depth_l1_m, "%.2f") + cell(s.baseline_depth_l1_m, "%.2f") + "<td>" + std::to_string(s.samples) +
+         "</td></tr>";
 }
 inline std::string stage_rows(const run_report& r) {
   std::string out;
@@ -108,8 +121,8 @@ inline std::string stage_rows(const run_report& r) {
   for (const auto& s : r.stages) { total += s.seconds; }
   for (const auto& s : r.stages) {
     out += std::string("<tr><th>") + s.name + " " + s.direction + "</th><td>" +
-           number(1e3 * s.seconds / static_cast<double>(std::max<std::int64_t>(1, r.profiled_steps)), "%.1f") + "</td><td>" +
-           number(100 * s.seconds / std::max(1e-12, total), "%.0f") + " %</td><td>" +
+           number(1e3 * s.seconds / static_cast<double>(std::max<std::int64_t>(1, r.profiled_steps)), "%.1f") +
+           "</td><td>" + number(100 * s.seconds / std::max(1e-12, total), "%.0f") + " %</td><td>" +
            number(static_cast<double>(s.peak_bytes) / 1048576, "%.1f") + "</td></tr>";
   }
   return out;
@@ -122,7 +135,8 @@ inline std::string report_json(const run_report& r) {
   using detail::number;
   std::string stages;
   for (const auto& s : r.stages) {
-    stages += std::string(stages.empty() ? "" : ",") + "{\"name\":\"" + s.name + "/" + s.direction + "\",\"seconds_per_step\":" +
+    stages += std::string(stages.empty() ? "" : ",") + "{\"name\":\"" + s.name + "/" + s.direction +
+              "\",\"seconds_per_step\":" +
               number(s.seconds / static_cast<double>(std::max<std::int64_t>(1, r.profiled_steps))) +
               ",\"peak_bytes\":" + std::to_string(s.peak_bytes) + "}";
   }
@@ -141,43 +155,46 @@ inline std::string report_json(const run_report& r) {
     out += "\"control\":" + control + (r.has_eval ? ",\"eval\":" + detail::score_json(r.control_eval) : "") + "},\n";
   }
   return out + "\"stages\":[" + stages + "],\n\"memory\":{\"peak_bytes\":" + std::to_string(r.peak_bytes) +
-         ",\"allocations_per_step\":" + number(r.allocations_per_step) + "},\n\"data\":{\"name\":" + json_quoted(r.data) +
-         ",\"samples\":" + std::to_string(r.samples) + ",\"eval_samples\":" + std::to_string(r.eval_samples) +
-         "},\n\"policy\":" + json_quoted(r.policy) + ",\"seed\":" + std::to_string(r.seed) +
-         ",\"threads\":" + std::to_string(r.threads) + ",\"steps\":" + std::to_string(r.steps) +
-         ",\"seconds\":" + number(r.seconds) + ",\"seconds_per_step\":" + number(r.step_seconds) +
-         ",\"parameters\":" + std::to_string(r.parameters) + ",\"gaussians\":" + std::to_string(r.gaussians) +
-         ",\n\"settings\":{" + settings + "}}\n";
+         ",\"allocations_per_step\":" + number(r.allocations_per_step) +
+         "},\n\"data\":{\"name\":" + json_quoted(r.data) + ",\"samples\":" + std::to_string(r.samples) +
+         ",\"eval_samples\":" + std::to_string(r.eval_samples) + "},\n\"policy\":" + json_quoted(r.policy) +
+         ",\"seed\":" + std::to_string(r.seed) + ",\"threads\":" + std::to_string(r.threads) +
+         ",\"steps\":" + std::to_string(r.steps) + ",\"seconds\":" + number(r.seconds) +
+         ",\"seconds_per_step\":" + number(r.step_seconds) + ",\"parameters\":" + std::to_string(r.parameters) +
+         ",\"gaussians\":" + std::to_string(r.gaussians) + ",\n\"settings\":{" + settings + "}}\n";
 }
 
 /// The page: scores, pictures per camera, loss curves, the scene from above, time and memory per stage.
 inline std::string report_html(const run_report& r) {
   using detail::escaped;
-  std::string out = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>" + escaped(r.title) +
-                    "</title><style>body{font:15px/1.5 sans-serif;max-width:1400px;margin:2em auto;padding:0 1em;color:#222}"
-                    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;"
-                    "text-align:right}th:first-child{text-align:left;font-weight:600}figure{display:inline-block;margin:.3em}"
-                    "figcaption{font-size:12px;color:#555}img{max-width:100%;image-rendering:auto;border-radius:3px}"
-                    ".row img{width:320px}h3{margin:.8em 0 .1em}</style><h1>" + escaped(r.title) + "</h1><p>" +
-                    escaped(r.data) + ", policy " + escaped(r.policy) + ", " + std::to_string(r.steps) + " steps on " +
-                    std::to_string(r.samples) + " samples, seed " + std::to_string(r.seed) + ", " +
-                    std::to_string(r.threads) + " threads, " + detail::number(r.seconds, "%.0f") + " s of training (" +
-                    detail::number(1e3 * r.step_seconds, "%.0f") + " ms a step). " + std::to_string(r.parameters) +
-                    " trained numbers, " + std::to_string(r.gaussians) + " Gaussians.</p>";
+  std::string out =
+      "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>" + escaped(r.title) +
+      "</title><style>body{font:15px/1.5 sans-serif;max-width:1400px;margin:2em auto;padding:0 1em;color:#222}"
+      "table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;"
+      "text-align:right}th:first-child{text-align:left;font-weight:600}figure{display:inline-block;margin:.3em}"
+      "figcaption{font-size:12px;color:#555}img{max-width:100%;image-rendering:auto;border-radius:3px}"
+      ".row img{width:320px}h3{margin:.8em 0 .1em}</style><h1>" +
+      escaped(r.title) + "</h1><p>" + escaped(r.data) + ", policy " + escaped(r.policy) + ", " +
+      std::to_string(r.steps) + " steps on " + std::to_string(r.samples) + " samples, seed " + std::to_string(r.seed) +
+      ", " + std::to_string(r.threads) + " threads, " + detail::number(r.seconds, "%.0f") + " s of training (" +
+      detail::number(1e3 * r.step_seconds, "%.0f") + " ms a step). " + std::to_string(r.parameters) +
+      " trained numbers, " + std::to_string(r.gaussians) + " Gaussians.</p>";
   out += "<h2>Scores</h2><table><tr><th></th><th>PSNR dB</th><th>of the best constant colour</th><th>depth error m</th>"
-         "<th>of the best constant depth</th><th>samples</th></tr>" + detail::score_row("trained on", r.train);
+         "<th>of the best constant depth</th><th>samples</th></tr>" +
+         detail::score_row("trained on", r.train);
   if (r.has_eval) { out += detail::score_row("not trained on", r.eval); }
   if (r.has_control) {
     out += detail::score_row("control trained on black images: trained on", r.control);
     if (r.has_eval) { out += detail::score_row("control: not trained on", r.control_eval); }
   }
-  out += "</table><p>The control is the same network trained with all input images black. What it scores, a model reaches "
-         "without looking: only the difference speaks for the images.</p><h2>Views</h2>";
+  out +=
+      "</table><p>The control is the same network trained with all input images black. What it scores, a model reaches "
+      "without looking: only the difference speaks for the images.</p><h2>Views</h2>";
   for (const auto& row : r.rows) {
     out += "<h3>" + escaped(row.title) + "</h3><div class=\"row\">";
     for (const auto& [caption, file] : row.pictures) {
-      out += "<figure><img src=\"" + escaped(file) + "\" alt=\"" + escaped(caption) + "\"><figcaption>" + escaped(caption) +
-             "</figcaption></figure>";
+      out += "<figure><img src=\"" + escaped(file) + "\" alt=\"" + escaped(caption) + "\"><figcaption>" +
+             escaped(caption) + "</figcaption></figure>";
     }
     out += "</div>";
   }
@@ -185,14 +202,17 @@ inline std::string report_html(const run_report& r) {
          detail::curve_svg("L1 colour", r.curve, &curve_point::rgb) +
          detail::curve_svg("L1 depth, metres", r.curve, &curve_point::depth);
   if (!r.bird_eye.empty()) {
-    out += "<h2>Gaussians from above</h2><figure><img src=\"" + escaped(r.bird_eye) +
-           "\" alt=\"bird's-eye view\"><figcaption>100 m x 100 m, rings every 10 m, the vehicle in the middle, forward is "
-           "up</figcaption></figure>";
+    out +=
+        "<h2>Gaussians from above</h2><figure><img src=\"" + escaped(r.bird_eye) +
+        "\" alt=\"bird's-eye view\"><figcaption>100 m x 100 m, rings every 10 m, the vehicle in the middle, forward is "
+        "up</figcaption></figure>";
   }
-  out += "<h2>Time and memory per stage</h2><table><tr><th>stage</th><th>ms a step</th><th>share</th><th>peak MiB</th></tr>" +
-         detail::stage_rows(r) + "</table><p>Peak of the whole run: " +
-         detail::number(static_cast<double>(r.peak_bytes) / 1048576, "%.1f") + " MiB in tensors; " +
-         detail::number(r.allocations_per_step, "%.3g") + " allocations a step after warm-up.</p><h2>Settings</h2><table>";
+  out += "<h2>Time and memory per stage</h2><table><tr><th>stage</th><th>ms a step</th><th>share</th><th>peak "
+         "MiB</th></tr>" +
+         detail::stage_rows(r) +
+         "</table><p>Peak of the whole run: " + detail::number(static_cast<double>(r.peak_bytes) / 1048576, "%.1f") +
+         " MiB in tensors; " + detail::number(r.allocations_per_step, "%.3g") +
+         " allocations a step after warm-up.</p><h2>Settings</h2><table>";
   for (const auto& [key, value] : r.settings) {
     out += "<tr><th>" + escaped(key) + "</th><td>" + escaped(value) + "</td></tr>";
   }

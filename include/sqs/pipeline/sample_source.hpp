@@ -18,11 +18,11 @@ template <dataset Set> struct selected_samples {
 
 struct source_options {
   std::uint64_t seed = 0;
-  std::int64_t first_step = 0;          ///< where a resumed run continues
+  std::int64_t first_step = 0; ///< where a resumed run continues
   image_plan plan{};
-  bool black = false;                   ///< images replaced by zeros
-  bool flip = false;                    ///< mirror the images of every other step, by chance
-  double yaw = 0;                       ///< the reference frame is turned by up to +-yaw radians, anew each step
+  bool black = false; ///< images replaced by zeros
+  bool flip = false;  ///< mirror the images of every other step, by chance
+  double yaw = 0;     ///< the reference frame is turned by up to +-yaw radians, anew each step
   std::size_t keep_bytes = std::size_t{2} << 30; ///< samples stay in memory up to this size
 };
 
@@ -52,14 +52,17 @@ template <class T> void turn_reference(const prepared_sample<T>& s, double yaw, 
 template <dataset Set, class T> class sample_source {
 public:
   sample_source(const Set& set, source_options options)
-      : set_(set), options_(options), step_(options.first_step),
+      : set_(set),
+        options_(options),
+        step_(options.first_step),
         kept_(static_cast<std::size_t>(set.size()) * (options.flip ? 2 : 1)) {
     loader_.emplace(set_, loader_options{.seed = options.seed, .first_step = step_}, prepare_sample{options});
   }
   /// The sample of the next step. Valid until the call after.
   const prepared_sample<T>& next() {
     const auto at = position_of({.seed = options_.seed}, step_, set_.size());
-    const prepared_sample<T>& s = fetch(static_cast<std::size_t>(at.index) + (flipped(options_, step_) ? kept_.size() / 2 : 0));
+    const prepared_sample<T>& s =
+        fetch(static_cast<std::size_t>(at.index) + (flipped(options_, step_) ? kept_.size() / 2 : 0));
     const double yaw = options_.yaw * random_stream::of(options_.seed, 0x59415721, step_).uniform(0, -1, 1);
     ++step_;
     if (options_.yaw == 0) { return s; }
@@ -85,7 +88,8 @@ private:
   const prepared_sample<T>& fetch(std::size_t index) {
     if (!loader_) { return *kept_[index]; }
     current_ = loader_->next();
-    const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(current_->images.size() + current_->rgb.size() + current_->depth.size());
+    const std::size_t bytes =
+        sizeof(T) * static_cast<std::size_t>(current_->images.size() + current_->rgb.size() + current_->depth.size());
     if (bytes * kept_.size() > options_.keep_bytes) { return *current_; }
     if (!kept_[index]) {
       kept_[index] = current_;

@@ -16,11 +16,11 @@ enum class scale_map {
 /// The numbers of an anchor space. Metres, reference frame.
 struct anchor_config {
   using sqs_setting = void;
-  double low[3] = {-50, -50, -5};  ///< corner of the perceived box
+  double low[3] = {-50, -50, -5}; ///< corner of the perceived box
   double high[3] = {50, 50, 3};
   double scale_min = 0.08, scale_max = 0.64;
   scale_map scale = scale_map::linear;
-  double step[3] = {4, 4, 1};      ///< largest metric step of one refinement near the centre of the box
+  double step[3] = {4, 4, 1}; ///< largest metric step of one refinement near the centre of the box
   int colour_channels = 3;
   double initial_opacity_logit = 0;
 
@@ -71,16 +71,16 @@ template <class T> SQS_HD decoded_geometry<T> decode_geometry(const anchor_confi
           transposed(rotation_matrix(normalized(q)))};
 }
 /// Adds the gradient of the decoded geometry to the raw anchor's gradient. `d_local_to_ref` is dL/dR^T.
-template <class T>
-SQS_HD void decode_geometry_backward(const anchor_config& c, const T* a, const decoded_geometry<T>& g, vec3<T> d_mean,
-                                     vec3<T> d_scale, const mat3<T>& d_local_to_ref, T* da) {
+template <class T> SQS_HD void decode_geometry_backward(const anchor_config& c, const T* a,
+                                                        const decoded_geometry<T>& g, vec3<T> d_mean, vec3<T> d_scale,
+                                                        const mat3<T>& d_local_to_ref, T* da) {
   const T m[3] = {d_mean.x, d_mean.y, d_mean.z}, s[3] = {d_scale.x, d_scale.y, d_scale.z};
   for (int i = 0; i < 3; ++i) {
     da[i] += m[i] * position_slope(c, i, a[i]);
     da[anchor_config::scales + i] += s[i] * scale_slope(c, a[anchor_config::scales + i]);
   }
-  const auto q = normalized_backward(
-      g.raw_rotation, rotation_matrix_backward(normalized(g.raw_rotation), transposed(d_local_to_ref)));
+  const auto q = normalized_backward(g.raw_rotation,
+                                     rotation_matrix_backward(normalized(g.raw_rotation), transposed(d_local_to_ref)));
   T* dr = da + anchor_config::rotation;
   dr[0] += q.w;
   dr[1] += q.x;

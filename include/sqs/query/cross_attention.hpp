@@ -29,9 +29,9 @@ struct cross_attention_config {
 /// Shapes      content, embedding [Q, C]; anchors [Q, D]; pyramid of `levels` levels -> [Q, 2 C]
 template <class T> struct cross_attention {
   cross_attention_config config;
-  nn::linear<T> offsets;                ///< learned key points
+  nn::linear<T> offsets;                    ///< learned key points
   nn::linear_relu_norm<T> camera_embedding; ///< of the 12 numbers of each projection matrix
-  nn::linear<T> weights;                ///< logits of the aggregation weights
+  nn::linear<T> weights;                    ///< logits of the aggregation weights
   nn::linear<T> output;
 
   static cross_attention make(idx channels, cross_attention_config config, initializer& init) {
@@ -39,7 +39,8 @@ template <class T> struct cross_attention {
     m.config = config;
     const idx logits = config.levels * (key_points_op::fixed + config.learned_points) * config.groups;
     m.offsets = nn::linear<T>::make(channels, 3 * config.learned_points, init);
-    m.offsets.weight.value = init.xavier<T, 2>({3 * config.learned_points, channels}, channels, 3 * config.learned_points);
+    m.offsets.weight.value =
+        init.xavier<T, 2>({3 * config.learned_points, channels}, channels, 3 * config.learned_points);
     m.offsets.bias.value = init.constant<T, 1>({3 * config.learned_points}, 0);
     m.camera_embedding = nn::linear_relu_norm<T>::make(12, channels, 1, 2, init);
     m.weights = nn::linear<T>::make(channels, logits, init);
@@ -54,8 +55,8 @@ template <class T> struct cross_attention {
   variable<G, T, 2> operator()(G& g, variable<G, T, 2> content, variable<G, T, 2> embedding, variable<G, T, 2> anchors,
                                const feature_pyramid<G, T, Levels>& pyramid, const view_projections<T>& views,
                                const anchor_config& c, random_stream stream) const {
-    expects(Levels == config.levels, "sqs::query::cross_attention: the pyramid has ", Levels, " levels, the configuration ",
-            config.levels, "; make cross_attention_config.levels equal to the neck's");
+    expects(Levels == config.levels, "sqs::query::cross_attention: the pyramid has ", Levels,
+            " levels, the configuration ", config.levels, "; make cross_attention_config.levels equal to the neck's");
     auto raw_offsets = offsets(g, content);
     auto key_points =
         sqs::apply(g, key_points_op{c, config.learned_points}, std::move(anchors), std::move(raw_offsets));

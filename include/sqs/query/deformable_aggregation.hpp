@@ -71,7 +71,9 @@ visible_points<T> find_visible(cpu& e, const tensor<T, 3>& points, const tensor<
     }
   };
   parallel_for(e, q, 128, [&](idx begin, idx end) {
-    for (idx i = begin; i < end; ++i) { each(i, [&](idx, const auto&) { ++out.offsets(i); }); }
+    for (idx i = begin; i < end; ++i) {
+      each(i, [&](idx, const auto&) { ++out.offsets(i); });
+    }
   });
   const idx n = exclusive_scan(e, out.offsets.data(), out.offsets.data(), q + 1);
   out.code = empty<std::int32_t, 1>(e, {n});
@@ -120,9 +122,8 @@ template <class T> struct deformable_aggregation_op {
     idx camera_rows;
   };
 
-  template <class... Levels>
-  auto forward(cpu& e, const tensor<T, 3>& points, const tensor<T, 2>& point_logits, const tensor<T, 2>& camera_logits,
-               const Levels&... each_level) const {
+  template <class... Levels> auto forward(cpu& e, const tensor<T, 3>& points, const tensor<T, 2>& point_logits,
+                                          const tensor<T, 2>& camera_logits, const Levels&... each_level) const {
     constexpr int L = sizeof...(Levels);
     const std::array<tensor<T, 4>, L> levels{each_level...};
     const idx q = points.extent(0), p = points.extent(1), c = levels[0].extent(3), row = L * p * groups;
@@ -130,12 +131,13 @@ template <class T> struct deformable_aggregation_op {
             " groups; groups must divide the channels");
     expects(point_logits.extent(0) == q && point_logits.extent(1) == row && camera_logits.extent(1) == row &&
                 camera_logits.extent(0) == projections.extent(0),
-            "sqs::query::deformable_aggregation: point logits are [", point_logits.extent(0), ", ", point_logits.extent(1),
-            "], camera logits [", camera_logits.extent(0), ", ", camera_logits.extent(1), "]; expected [", q, ", ", row,
-            "] and [", projections.extent(0), ", ", row, "] (levels x points x groups)");
+            "sqs::query::deformable_aggregation: point logits are [", point_logits.extent(0), ", ",
+            point_logits.extent(1), "], camera logits [", camera_logits.extent(0), ", ", camera_logits.extent(1),
+            "]; expected [", q, ", ", row, "] and [", projections.extent(0), ", ", row, "] (levels x points x groups)");
     for (const auto& f : levels) {
-      expects(f.extent(0) == projections.extent(0) && f.extent(3) == c, "sqs::query::deformable_aggregation: a level has ",
-              f.extent(0), " views and ", f.extent(3), " channels; expected ", projections.extent(0), " and ", c);
+      expects(f.extent(0) == projections.extent(0) && f.extent(3) == c,
+              "sqs::query::deformable_aggregation: a level has ", f.extent(0), " views and ", f.extent(3),
+              " channels; expected ", projections.extent(0), " and ", c);
     }
     auto visible = detail::find_visible(e, points, projections, image_size);
     auto weights = empty<T, 2>(e, {visible.code.size(), L * groups});
@@ -145,7 +147,9 @@ template <class T> struct deformable_aggregation_op {
         softmax<L>(visible, point_logits, camera_logits, i, p, weights);
         for (idx n = visible.offsets(i); n < visible.offsets(i + 1); ++n) {
           const idx view = visible.code(n) / p;
-          for (int l = 0; l < L; ++l) { sample(levels[l], view, &visible.uv(n, 0), &weights(n, l * groups), &out(i, 0)); }
+          for (int l = 0; l < L; ++l) {
+            sample(levels[l], view, &visible.uv(n, 0), &weights(n, l * groups), &out(i, 0));
+          }
         }
       }
     });
@@ -171,13 +175,13 @@ template <class T> struct deformable_aggregation_op {
       for (idx k = 0; k < d_camera.size(); ++k) { d_camera.data()[k] += partial.data()[part * d_camera.size() + k]; }
     }
     auto d_levels = backward_levels<L>(e, s, dy);
-    return std::tuple_cat(std::tuple{std::move(d_points), std::move(d_logits), std::move(d_camera)}, std::move(d_levels));
+    return std::tuple_cat(std::tuple{std::move(d_points), std::move(d_logits), std::move(d_camera)},
+                          std::move(d_levels));
   }
 
 private:
-  template <int L>
-  void softmax(const detail::visible_points<T>& visible, const tensor<T, 2>& point_logits,
-               const tensor<T, 2>& camera_logits, idx i, idx p, tensor<T, 2>& weights) const {
+  template <int L> void softmax(const detail::visible_points<T>& visible, const tensor<T, 2>& point_logits,
+                                const tensor<T, 2>& camera_logits, idx i, idx p, tensor<T, 2>& weights) const {
     const idx first = visible.offsets(i), last = visible.offsets(i + 1);
     for (idx g = 0; g < groups; ++g) {
       T most = -std::numeric_limits<T>::infinity();
@@ -187,8 +191,7 @@ private:
           const idx k = (l * p + point) * groups + g;
           const bool left_out =
               drop > 0 && stream.uniform(((i * camera_logits.extent(0) + view) * L * p * groups) + k) < drop;
-          const T logit =
-              left_out ? -std::numeric_limits<T>::infinity() : point_logits(i, k) + camera_logits(view, k);
+          const T logit = left_out ? -std::numeric_limits<T>::infinity() : point_logits(i, k) + camera_logits(view, k);
           weights(n, l * groups + g) = logit;
           most = std::max(most, logit);
         }
@@ -256,8 +259,8 @@ private:
       dx[k] += du * s * (m[k] / image_size.x - at.u * m[8 + k]) + dv * s * (m[4 + k] / image_size.y - at.v * m[8 + k]);
     }
   }
-  template <int L>
-  void backward_softmax(const saved<L>& s, idx i, idx p, const tensor<T, 2>& dw, T* d_logits, T* d_camera, idx row) const {
+  template <int L> void backward_softmax(const saved<L>& s, idx i, idx p, const tensor<T, 2>& dw, T* d_logits,
+                                         T* d_camera, idx row) const {
     const idx first = s.visible.offsets(i), last = s.visible.offsets(i + 1);
     for (idx g = 0; g < groups; ++g) {
       T mean = 0;

@@ -20,14 +20,12 @@ struct key_points_op {
   idx learned = 2;
   static constexpr idx fixed = 7;
 
-  template <class T> struct saved {
-    tensor<T, 2> anchors, raw_offsets;
-  };
+  template <class T> struct saved { tensor<T, 2> anchors, raw_offsets; };
   template <class T> auto forward(cpu& e, const tensor<T, 2>& anchors, const tensor<T, 2>& raw_offsets) const {
     const idx n = anchors.extent(0);
     expects(anchors.extent(1) == config.width() && raw_offsets.extent(0) == n && raw_offsets.extent(1) == 3 * learned,
-            "sqs::query::key_points: anchors are [", n, ", ", anchors.extent(1), "], offsets [", raw_offsets.extent(0), ", ",
-            raw_offsets.extent(1), "]; expected [Q, ", config.width(), "] and [Q, ", 3 * learned, "]");
+            "sqs::query::key_points: anchors are [", n, ", ", anchors.extent(1), "], offsets [", raw_offsets.extent(0),
+            ", ", raw_offsets.extent(1), "]; expected [Q, ", config.width(), "] and [Q, ", 3 * learned, "]");
     auto points = empty<T, 3>(e, {n, fixed + learned, 3});
     parallel_for(e, n, 128, [&](idx begin, idx end) {
       for (idx i = begin; i < end; ++i) {
@@ -52,12 +50,13 @@ struct key_points_op {
         vec3<T> d_mean, d_scale;
         mat3<T> d_rotation;
         for (idx p = 0; p < fixed + learned; ++p) {
-          const vec3<T> dp{d(i, p, 0), d(i, p, 1), d(i, p, 2)}, o = offset(s.raw_offsets, i, p), os = scaled(o, g.scale);
+          const vec3<T> dp{d(i, p, 0), d(i, p, 1), d(i, p, 2)}, o = offset(s.raw_offsets, i, p),
+                                                                os = scaled(o, g.scale);
           const vec3<T> d_os = transposed(g.local_to_ref) * dp;
           d_mean = d_mean + dp;
           d_scale = d_scale + scaled(d_os, o);
-          d_rotation = d_rotation + mat3<T>{{dp.x * os.x, dp.x * os.y, dp.x * os.z, dp.y * os.x, dp.y * os.y, dp.y * os.z,
-                                             dp.z * os.x, dp.z * os.y, dp.z * os.z}};
+          d_rotation = d_rotation + mat3<T>{{dp.x * os.x, dp.x * os.y, dp.x * os.z, dp.y * os.x, dp.y * os.y,
+                                             dp.y * os.z, dp.z * os.x, dp.z * os.y, dp.z * os.z}};
           if (p >= fixed) {
             const vec3<T> d_o = scaled(d_os, g.scale);
             const T dv[3] = {d_o.x, d_o.y, d_o.z};
@@ -77,14 +76,22 @@ private:
   template <class T> static vec3<T> offset(const tensor<T, 2>& raw, idx i, idx p) {
     const T r = T(0.45);
     switch (p) {
-      case 0: return {0, 0, 0};
-      case 1: return {r, 0, 0};
-      case 2: return {-r, 0, 0};
-      case 3: return {0, r, 0};
-      case 4: return {0, -r, 0};
-      case 5: return {0, 0, r};
-      case 6: return {0, 0, -r};
-      default: break;
+    case 0:
+      return {0, 0, 0};
+    case 1:
+      return {r, 0, 0};
+    case 2:
+      return {-r, 0, 0};
+    case 3:
+      return {0, r, 0};
+    case 4:
+      return {0, -r, 0};
+    case 5:
+      return {0, 0, r};
+    case 6:
+      return {0, 0, -r};
+    default:
+      break;
     }
     const T* o = &raw(i, 3 * (p - fixed));
     return {safe_sigmoid(o[0]) - T(0.5), safe_sigmoid(o[1]) - T(0.5), safe_sigmoid(o[2]) - T(0.5)};

@@ -45,10 +45,12 @@ template <class T> struct self_encoding {
     auto convolution = sparse::submanifold_convolution<T>::make(channels, channels, config.kernel, init);
     return {config, std::move(convolution), nn::linear<T>::make(channels, channels, init)};
   }
-  template <graph G>
-  variable<G, T, 2> operator()(G& g, variable<G, T, 2> content, const tensor<T, 2>& anchors, const anchor_config& c) const {
+  template <graph G> variable<G, T, 2> operator()(G& g, variable<G, T, 2> content, const tensor<T, 2>& anchors,
+                                                  const anchor_config& c) const {
     std::array<idx, 3> grid{};
-    for (std::size_t k = 0; k < 3; ++k) { grid[k] = static_cast<idx>(std::ceil((c.high[k] - c.low[k]) / config.voxel)); }
+    for (std::size_t k = 0; k < 3; ++k) {
+      grid[k] = static_cast<idx>(std::ceil((c.high[k] - c.low[k]) / config.voxel));
+    }
     const auto coords = voxelised_means(g.exec(), anchors, c, config.voxel);
     const auto plan = sparse::make_submanifold_plan(g.exec(), coords, grid, config.kernel, config.duplicates);
     return output(g, convolution(g, std::move(content), plan));

@@ -4,8 +4,8 @@
 /// Submanifold sparse convolution: outputs live exactly where inputs do.
 
 #include <sqs/autodiff/apply.hpp>
-#include <sqs/exec/gemm.hpp>
 #include <sqs/autodiff/initializer.hpp>
+#include <sqs/exec/gemm.hpp>
 #include <sqs/sparse/submanifold_plan.hpp>
 
 namespace sqs::sparse {
@@ -25,8 +25,8 @@ struct submanifold_convolution_op {
   template <class T> auto forward(cpu& e, const tensor<T, 2>& x, const tensor<T, 3>& weight) const {
     const idx cin = x.extent(1), cout = weight.extent(2);
     expects(x.extent(0) == plan.rows && weight.extent(0) == plan.taps() && weight.extent(1) == cin,
-            "sqs::sparse::submanifold_convolution: x is [", x.extent(0), ", ", cin, "], weight [", weight.extent(0), ", ",
-            weight.extent(1), ", ", cout, "], the plan has ", plan.rows, " rows and ", plan.taps(),
+            "sqs::sparse::submanifold_convolution: x is [", x.extent(0), ", ", cin, "], weight [", weight.extent(0),
+            ", ", weight.extent(1), ", ", cout, "], the plan has ", plan.rows, " rows and ", plan.taps(),
             " taps; x must have the plan's rows and weight be [taps, Cin, Cout]");
     auto y = zeros<T, 2>(e, {plan.rows, cout});
     for (idx tap = 0; tap < plan.taps(); ++tap) {

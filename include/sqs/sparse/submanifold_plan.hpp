@@ -36,7 +36,8 @@ namespace detail {
 /// Voxel -> chain of rows, by open addressing. Rows are inserted in order, so chains and layout are deterministic.
 class voxel_table {
 public:
-  template <executor E> voxel_table(E& e, const tensor<std::int32_t, 2>& coords, std::array<idx, 3> grid) : grid_(grid) {
+  template <executor E> voxel_table(E& e, const tensor<std::int32_t, 2>& coords, std::array<idx, 3> grid)
+      : grid_(grid) {
     const idx n = coords.extent(0);
     const idx capacity = static_cast<idx>(std::bit_ceil(static_cast<std::uint64_t>(2 * n + 2)));
     mask_ = capacity - 1;
@@ -87,9 +88,8 @@ private:
 };
 
 /// Calls f(tap, input row, output row) for every pair of output row i's scan.
-template <class F>
-void scan_row(const voxel_table& table, const tensor<std::int32_t, 2>& coords, idx kernel, duplicate_rule rule, idx i,
-              F&& f) {
+template <class F> void scan_row(const voxel_table& table, const tensor<std::int32_t, 2>& coords, idx kernel,
+                                 duplicate_rule rule, idx i, F&& f) {
   const idx half = kernel / 2, taps = kernel * kernel * kernel, centre = taps / 2;
   const auto row = static_cast<std::int32_t>(i);
   f(centre, row, row);
@@ -116,9 +116,9 @@ void scan_row(const voxel_table& table, const tensor<std::int32_t, 2>& coords, i
 /// Shapes      coords [N, 4] int32: (b, x, y, z); several rows may share a voxel
 /// Errors      precondition_error for coordinates outside `grid`, an even kernel, or more than 2^31 rows.
 /// Cost        N * kernel^3 look-ups; half of them with `representative`.
-template <executor E>
-submanifold_plan make_submanifold_plan(E& e, const tensor<std::int32_t, 2>& coords, std::array<idx, 3> grid, idx kernel,
-                                       duplicate_rule rule = duplicate_rule::symmetric) {
+template <executor E> submanifold_plan make_submanifold_plan(E& e, const tensor<std::int32_t, 2>& coords,
+                                                             std::array<idx, 3> grid, idx kernel,
+                                                             duplicate_rule rule = duplicate_rule::symmetric) {
   const idx n = coords.extent(0);
   expects(coords.extent(1) == 4, "sqs::sparse: coordinates have ", coords.extent(1), " columns; give (b, x, y, z)");
   expects(kernel > 0 && kernel % 2 == 1, "sqs::sparse: kernel ", kernel, " is even; submanifold kernels are odd");

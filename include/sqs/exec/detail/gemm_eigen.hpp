@@ -21,9 +21,8 @@
 
 namespace sqs::detail {
 
-template <class T>
-void gemm_block(bool transpose_a, bool transpose_b, idx m, idx n, idx k, const T* a, idx lda, const T* b, idx ldb, T* c,
-                idx ldc, bool accumulate) {
+template <class T> void gemm_block(bool transpose_a, bool transpose_b, idx m, idx n, idx k, const T* a, idx lda,
+                                   const T* b, idx ldb, T* c, idx ldc, bool accumulate) {
   using matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using stride = Eigen::OuterStride<>;
   using view = Eigen::Map<const matrix, Eigen::Unaligned, stride>;
