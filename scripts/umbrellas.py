@@ -49,7 +49,7 @@ def umbrella(description, includes):
 
 def main():
     wanted = {f"{f}.hpp": umbrella(f"Everything of sqs/{f}: {text}.", headers(f)) for f, text in FOLDERS.items() if headers(f)}
-    everything = [f"{f}.hpp" for f in FOLDERS if f"{f}.hpp" in wanted and f not in NOT_IN_SQS] + ["version.hpp"]
+    everything = sorted([f"{f}.hpp" for f in FOLDERS if f"{f}.hpp" in wanted and f not in NOT_IN_SQS] + ["version.hpp"])
     wanted["sqs.hpp"] = umbrella("The library, but for data sets and pictures (which need file-format libraries: data.hpp).", everything)
     stale = [n for n, text in wanted.items() if not (ROOT / n).exists() or (ROOT / n).read_text() != text]
     if "--check" in sys.argv:
