@@ -193,6 +193,33 @@ TEST(reflect, names_counts_and_hana) {
   static_assert(member_count<outer> == 3);
 }
 
+TEST(check_gradient, not_a_number_is_an_error) {
+  cpu e{.threads = 1};
+  auto x = numbers({1, -2, 3});
+  EXPECT_TRUE(std::isinf(check_gradient(e, square_op{.slope = std::nan("")}, x).worst));
+}
+
+TEST(graph, a_throw_in_backward_leaks_nothing) {
+  cpu e{.threads = 1};
+  struct failing_op {
+    struct saved {
+      tensor<double, 1> x;
+    };
+    auto forward(cpu& exec, const tensor<double, 1>& x) const {
+      auto y = empty<double, 1>(exec, x.shape());
+      std::copy(x.begin(), x.end(), y.begin());
+      return result{y, saved{y}};
+    }
+    tensor<double, 1> backward(cpu&, const saved&, const tensor<double, 1>&) const { raise<error>("planted"); }
+  };
+  for (int k = 0; k < 3; ++k) {
+    training_graph g{e};
+    auto x = g.leaf(numbers({1, 2}));
+    EXPECT_EQ(message_of([&] { g.backward(sqs::apply(g, sum_op{}, sqs::apply(g, failing_op{}, x))); }), "planted");
+  }
+  EXPECT_EQ(e.memory().statistics().live, 0u);
+}
+
 TEST(check_gradient, finds_a_wrong_slope_and_accepts_the_right_one) {
   cpu e{.threads = 1};
   auto x = numbers({1, -2, 3});

@@ -70,6 +70,10 @@ TEST(tensor, handles_share_and_count) {
   EXPECT_THAT(test::message_of([&] { a.reshaped<1>({7}); }), testing::HasSubstr("cannot reshape 6 elements to 7"));
   EXPECT_THAT(test::message_of([&] { a.rows(1, 3); }), testing::HasSubstr("rows 1 to 3 of 2 do not exist"));
   EXPECT_THAT(test::message_of([&] { make_tensor<float, 1>({-1}); }), testing::HasSubstr("extent -1 is negative"));
+  EXPECT_THAT(test::message_of([&] {
+                empty<float, 2>(e, {idx{1} << 31, idx{1} << 31});
+              }),
+              testing::HasSubstr("more than 2^46 elements"));
 }
 
 } // namespace

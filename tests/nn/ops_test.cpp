@@ -8,6 +8,8 @@
 #include <sqs/nn/normalization.hpp>
 #include <sqs/nn/resample.hpp>
 
+#include <limits>
+
 namespace {
 
 using namespace sqs;
@@ -163,6 +165,30 @@ TEST(resample, pool_and_upsample) {
   const auto u = nn::upsample_add_op{}.forward(e, x, small).value;
   EXPECT_EQ(u(1, 6, 5, 2), x(1, 6, 5, 2) + small(1, 3, 2, 2));
   EXPECT_EQ(u(0, 1, 1, 0), x(0, 1, 1, 0) + small(0, 0, 0, 0));
+}
+
+TEST(resample, a_window_of_nan_or_minus_infinity_has_a_winner) {
+  cpu e{.threads = 1};
+  for (const double v : {std::nan(""), -std::numeric_limits<double>::infinity()}) {
+    const auto x = make_tensor<double, 4>({1, 4, 4, 1}, v);
+    const auto [y, saved] = nn::max_pool_op{}.forward(e, x);
+    const auto dx = nn::max_pool_op{}.backward(e, saved, make_tensor<double, 4>({1, 2, 2, 1}, 1.0));
+    double sum = 0;
+    for (const double d : dx) { sum += d; }
+    EXPECT_EQ(sum, 4);
+    EXPECT_EQ(std::isnan(y(0, 1, 1, 0)), std::isnan(v));
+  }
+  EXPECT_TRUE(std::isnan(nn::relu_op{}.forward(e, make_tensor<double, 1>({1}, std::nan(""))).value(0)));
+}
+
+TEST(conv2d, impossible_geometry_is_refused) {
+  cpu e{.threads = 1};
+  const auto none = make_tensor<double, 1>({0});
+  const auto run = [&](nn::conv2d_geometry c) {
+    nn::conv2d_op{c}.forward(e, random<4>({1, 2, 2, 1}, 1), random<4>({1, c.kernel, c.kernel, 1}, 2), none);
+  };
+  EXPECT_THAT(message_of([&] { run({1, 1, 2}); }), HasSubstr("padding 2, kernel 1"));
+  EXPECT_THAT(message_of([&] { run({3, 2, 0}); }), HasSubstr("an image of 2 x 2 is smaller than the kernel (3)"));
 }
 
 TEST(determinism, every_op_is_bitwise_equal_for_1_2_4_threads) {

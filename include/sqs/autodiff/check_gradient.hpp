@@ -50,9 +50,10 @@ template <class Loss> void compare_gradient(const gradient_check& check, gradien
     const double size = std::max({std::abs(p1), std::abs(m1), std::abs(p2), std::abs(m2), 1e-3});
     const double rounding = 16 * std::numeric_limits<double>::epsilon() * size / h;
     const double analytic = gradient == nullptr ? 0.0 : gradient[i];
-    const double off = std::max(0.0, std::abs(analytic - numeric) - rounding);
-    const double error = off == 0 ? 0 : off / std::max(std::abs(analytic), std::abs(numeric));
-    r.difference = std::max(r.difference, std::abs(analytic - numeric));
+    const double gap = std::abs(analytic - numeric);
+    // Written so that NaN is an error: it fails the first comparison and every one after.
+    const double error = gap <= rounding ? 0 : (gap - rounding) / std::max(std::abs(analytic), std::abs(numeric));
+    r.difference = std::max(r.difference, gap);
     r.largest = std::max(r.largest, std::abs(analytic));
     ++r.checked;
     r.nonzero += analytic != 0 ? 1 : 0;
@@ -149,7 +150,7 @@ template <executor E, class Op, class... In> gradient_report check_gradient(E& e
 template <executor E, reflected Model, class Loss>
 gradient_report check_model_gradient(E& e, Model& model, gradient_check check, Loss&& loss) {
   gradient_report r;
-  for_each_parameter(model, [](const std::string&, auto& p) { p.gradient = {}; });
+  zero_gradients(model); // in place: an optimiser may hold the handles
   {
     training_graph<E> g{e};
     g.backward(loss(g));

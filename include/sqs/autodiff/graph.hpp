@@ -145,8 +145,11 @@ public:
       detail::tape_node* n = last_;
       last_ = n->previous;
       stage_.begin(n->stage, "backward");
+      const struct destroyer { // also when the op throws
+        detail::tape_node* node;
+        ~destroyer() { node->destroy(node); }
+      } at_end{n};
       n->run(n, this);
-      n->destroy(n);
     }
     stage_.end();
   }

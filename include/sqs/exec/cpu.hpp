@@ -139,7 +139,7 @@ struct cpu_state {
 
 /// The CPU executor. `cpu exec{.threads = 4};`, 0 means one thread per core.
 ///
-/// Execution   Copies share threads and memory. One thread at a time may use it; results never depend on `threads`.
+/// Execution   Copies made after the first use share threads and memory. One thread at a time may use it; results never depend on `threads`.
 /// Cost        Threads start at the first use.
 struct cpu {
   using memory_space = host;

@@ -18,6 +18,7 @@ namespace sqs::gaussian {
 /// Source      GaussianFormer, SparseGaussian3DRefinementModule.
 struct refine_op {
   query::anchor_config config;
+  static constexpr idx most_columns = 64;
   template <class T> struct saved {
     tensor<T, 2> raw;
     tensor<T, 1> gain;
@@ -25,6 +26,8 @@ struct refine_op {
   template <class T>
   auto forward(cpu& e, const tensor<T, 2>& anchors, const tensor<T, 2>& raw, const tensor<T, 1>& gain) const {
     const idx n = anchors.extent(0), d = config.width();
+    expects(d <= most_columns, "sqs::gaussian::refine: an anchor has ", d, " columns; at most ", most_columns,
+            " are supported: carry wide features apart from the anchor");
     expects(anchors.extent(1) == d && raw.shape() == anchors.shape() && gain.extent(0) == d,
             "sqs::gaussian::refine: anchors are [", n, ", ", anchors.extent(1), "], raw [", raw.extent(0), ", ",
             raw.extent(1), "]; both must be [Q, ", d, "]");
@@ -46,7 +49,7 @@ struct refine_op {
     auto partial = zeros<T, 2>(e, {(n + step - 1) / step, d});
     parallel_for(e, n, step, [&](idx begin, idx end) {
       for (idx i = begin; i < end; ++i) {
-        T o[64]{}, g[64]{}; // D is a handful of columns
+        T o[most_columns]{}, g[most_columns]{}; // D is a handful of columns
         for (idx k = 0; k < d; ++k) {
           o[k] = s.gain(k) * s.raw(i, k);
           g[k] = dy(i, k);
@@ -150,7 +153,7 @@ template <class T> struct head {
   nn::linear<T> output;
   parameter<T, 1> gain;
 
-  /// `opacity_logit` starts the opacities there; the rotation starts at the identity.
+  /// Opacities start at `config.initial_opacity_logit`, rotations at the identity.
   static head make(const query::anchor_config& c, idx channels, initializer& init) {
     expects(c.width() <= 64, "sqs::gaussian::head: an anchor has ", c.width(), " columns; at most 64");
     head h{nn::linear_relu_norm<T>::make(channels, channels, 2, 2, init),

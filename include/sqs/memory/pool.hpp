@@ -73,6 +73,8 @@ public:
 
   /// A block of at least `bytes` with one reference.
   memory_block* allocate(std::size_t bytes) {
+    expects(bytes <= (std::size_t{1} << 46), "sqs::pool: a block of ", bytes,
+            " bytes was asked for; check the extents");
     const std::size_t size = bytes == 0 ? granule : (bytes + granule - 1) / granule * granule;
     memory_block* b = find(size);
     if (b == nullptr) {

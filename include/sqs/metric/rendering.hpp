@@ -19,15 +19,20 @@ struct rendering_score {
   double depth_l1_m = 0;          ///< mean over images of the mean absolute error on pixels with a return
   double baseline_depth_l1_m = 0; ///< of the best constant depth of each image (its median)
   idx samples = 0;
+  idx with_depth = 0; ///< samples that have returns at all: the depth errors are means over these, NaN if there is none
 
   void add(const rendering_score& s) {
-    const auto n = static_cast<double>(samples), m = static_cast<double>(s.samples);
-    const auto mean = [&](double& a, double b) { a = (n * a + m * b) / (n + m); };
-    mean(psnr_db, s.psnr_db);
-    mean(baseline_psnr_db, s.baseline_psnr_db);
-    mean(depth_l1_m, s.depth_l1_m);
-    mean(baseline_depth_l1_m, s.baseline_depth_l1_m);
+    const auto mean = [](double a, idx n, double b, idx m) {
+      if (n + m == 0) { return std::nan(""); }
+      return ((n > 0 ? static_cast<double>(n) * a : 0) + (m > 0 ? static_cast<double>(m) * b : 0)) /
+             static_cast<double>(n + m);
+    };
+    psnr_db = mean(psnr_db, samples, s.psnr_db, s.samples);
+    baseline_psnr_db = mean(baseline_psnr_db, samples, s.baseline_psnr_db, s.samples);
+    depth_l1_m = mean(depth_l1_m, with_depth, s.depth_l1_m, s.with_depth);
+    baseline_depth_l1_m = mean(baseline_depth_l1_m, with_depth, s.baseline_depth_l1_m, s.with_depth);
     samples += s.samples;
+    with_depth += s.with_depth;
   }
 };
 
@@ -98,8 +103,9 @@ template <class T> rendering_score score_rendering(const tensor<T, 4>& image, co
     s.baseline_depth_l1_m += median;
     with_depth += 1;
   }
-  s.depth_l1_m /= std::max(1.0, with_depth);
-  s.baseline_depth_l1_m /= std::max(1.0, with_depth);
+  s.with_depth = with_depth > 0 ? 1 : 0;
+  s.depth_l1_m = with_depth > 0 ? s.depth_l1_m / with_depth : std::nan("");
+  s.baseline_depth_l1_m = with_depth > 0 ? s.baseline_depth_l1_m / with_depth : std::nan("");
   return s;
 }
 

@@ -21,12 +21,12 @@ template <class T, int R, class F> tensor<T, R> pointwise(cpu& e, const extents<
 }
 } // namespace detail
 
-/// max(x, 0). The gradient at 0 is 0.
+/// max(x, 0). The gradient at 0 is 0. NaN stays NaN: a broken input must show.
 struct relu_op {
   template <class T, int R> struct saved { tensor<T, R> y; };
   template <class T, int R> auto forward(cpu& e, const tensor<T, R>& x) const {
     const T* in = x.data();
-    auto y = detail::pointwise<T, R>(e, x.shape(), [=](idx i) { return in[i] > T(0) ? in[i] : T(0); });
+    auto y = detail::pointwise<T, R>(e, x.shape(), [=](idx i) { return in[i] < T(0) ? T(0) : in[i]; });
     return result{y, saved<T, R>{y}};
   }
   template <class T, int R> auto backward(cpu& e, const saved<T, R>& s, const tensor<T, R>& dy) const {

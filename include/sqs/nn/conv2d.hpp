@@ -152,8 +152,11 @@ private:
             w.extent(2), ", ", w.extent(3), "], bias has ", bias.size(), " elements, kernel ", k,
             "; weight must be [Cout, kernel, kernel, Cin]");
     const idx oh = geometry.out(x.extent(1)), ow = geometry.out(x.extent(2));
-    expects(oh > 0 && ow > 0, "sqs::nn::conv2d: an image of ", x.extent(1), " x ", x.extent(2),
-            " is smaller than the kernel (", k, "); use larger images");
+    const idx p = geometry.padding;
+    expects(geometry.stride > 0 && p >= 0 && p < k, "sqs::nn::conv2d: stride ", geometry.stride, ", padding ", p,
+            ", kernel ", k, "; the stride must be positive and the padding smaller than the kernel");
+    expects(x.extent(1) + 2 * p >= k && x.extent(2) + 2 * p >= k, "sqs::nn::conv2d: an image of ", x.extent(1), " x ",
+            x.extent(2), " is smaller than the kernel (", k, "); use larger images");
     return {x.extent(1), x.extent(2), x.extent(3), oh, ow, w.extent(0), k * k * x.extent(3), geometry};
   }
 };

@@ -56,11 +56,13 @@ private:
     T* best = &y(n, oy, ox, 0);
     std::int32_t* at = &winner(n, oy, ox, 0);
     std::fill_n(best, c, -std::numeric_limits<T>::infinity());
+    std::fill_n(at, c, -1);
     for (idx py = std::max<idx>(0, oy * stride - padding); py < std::min(h, oy * stride - padding + kernel); ++py) {
       for (idx px = std::max<idx>(0, ox * stride - padding); px < std::min(w, ox * stride - padding + kernel); ++px) {
         const T* in = &x(n, py, px, 0);
         for (idx j = 0; j < c; ++j) {
-          if (in[j] > best[j]) {
+          // NaN wins, and the first tap does where all are -infinity: the winner always is a pixel of the window.
+          if (!(in[j] <= best[j]) || at[j] < 0) {
             best[j] = in[j];
             at[j] = static_cast<std::int32_t>(py * w + px);
           }

@@ -93,7 +93,13 @@ template <class T, int R, class S> inline constexpr bool is_tensor<tensor<T, R, 
 
 namespace detail {
 template <std::size_t R> void check_extents(const std::array<idx, R>& e) {
-  for (const idx v : e) { expects(v >= 0, "sqs::tensor: extent ", v, " is negative; extents count elements"); }
+  idx n = 1;
+  for (const idx v : e) {
+    expects(v >= 0, "sqs::tensor: extent ", v, " is negative; extents count elements");
+    expects(v == 0 || n <= (idx{1} << 46) / v, "sqs::tensor: an extent of ", v,
+            " makes more than 2^46 elements; check the ", "extents");
+    n *= v;
+  }
 }
 } // namespace detail
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scores by hand, and what is said when there is nothing to score.
+#include "../support/check.hpp"
+
+#include <sqs/metric/rendering.hpp>
+
+namespace {
+
+using namespace sqs;
+
+TEST(rendering_score, by_hand) {
+  auto image = make_tensor<double, 4>({1, 1, 2, 1}, 0.5), target = make_tensor<double, 4>({1, 1, 2, 1});
+  target(0, 0, 0, 0) = 0.6, target(0, 0, 1, 0) = 0.4; // error 0.01, as that of the mean colour
+  auto depth = make_tensor<double, 3>({1, 1, 2}, 4.0), lidar = make_tensor<double, 3>({1, 1, 2});
+  lidar(0, 0, 1) = 7;
+  const auto s = metric::score_rendering(image, target, depth, lidar);
+  EXPECT_NEAR(s.psnr_db, 20, 1e-9);
+  EXPECT_NEAR(s.baseline_psnr_db, 20, 1e-9);
+  EXPECT_NEAR(s.depth_l1_m, 3, 1e-12);
+  EXPECT_NEAR(s.baseline_depth_l1_m, 0, 1e-12);
+}
+
+TEST(rendering_score, no_returns_are_no_perfect_depth) {
+  const auto image = make_tensor<double, 4>({1, 1, 2, 1}, 0.5), target = make_tensor<double, 4>({1, 1, 2, 1}, 0.4);
+  const auto depth = make_tensor<double, 3>({1, 1, 2}, 4.0), none = make_tensor<double, 3>({1, 1, 2});
+  const auto lidar = make_tensor<double, 3>({1, 1, 2}, 14.0);
+  const auto without = metric::score_rendering(image, target, depth, none);
+  EXPECT_TRUE(std::isnan(without.depth_l1_m));
+  metric::rendering_score mean;
+  mean.add(without);
+  mean.add(metric::score_rendering(image, target, depth, lidar));
+  EXPECT_NEAR(mean.depth_l1_m, 10, 1e-12); // of the one sample that has returns
+  EXPECT_EQ(mean.samples, 2);
+  EXPECT_THAT(test::message_of([&] {
+                metric::score_rendering(image, target, depth, make_tensor<double, 3>({1, 2, 1}));
+              }),
+              testing::HasSubstr("prediction and target must have equal shapes"));
+}
+
+} // namespace
