@@ -13,9 +13,12 @@
 #include <sqs/pipeline/report.hpp>
 #include <sqs/pipeline/sample_source.hpp>
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <numeric>
+#include <optional>
 
 namespace {
 
@@ -32,6 +35,46 @@ template <class Policy> pipeline::training_settings settings_of(const options& o
   return s;
 }
 
+// What a checkpoint belongs to, besides the settings: the data and how it is shown.
+std::string task_of(const options& o, idx samples, image_plan plan, bool black) {
+  return concat(o.data, ", ", samples, " samples, ", plan.height, " x ", plan.width, ", yaw ", o.yaw_degrees,
+                black ? ", black images" : "");
+}
+
+template <class T, dataset Set> pipeline::prepared_sample<T> load(const Set& set, image_plan plan, idx i, bool black) {
+  return pipeline::prepare(make_network_input<T>(set.sample(i), plan), black);
+}
+
+// The output folder belongs to one run at a time: the lock is held until the program ends.
+class folder_lock {
+public:
+  explicit folder_lock(const fs::path& folder)
+      : file_(::open((folder / ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
+    if (file_ < 0) { raise<file_error>("cannot write into ", folder.string(), "; check --out"); }
+    if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
+      ::close(file_);
+      raise<file_error>("another run is writing into ", folder.string(), "; wait for it, or give another --out");
+    }
+  }
+  ~folder_lock() { ::close(file_); }
+  folder_lock(const folder_lock&) = delete;
+  folder_lock& operator=(const folder_lock&) = delete;
+
+private:
+  int file_;
+};
+
+// Makes room for a run that starts afresh: nothing of an earlier one may stand beside its results.
+void remove_results(const fs::path& out) {
+  for (const char* name : {"checkpoint.safetensors", "control.safetensors"}) {
+    for (const char* suffix : {"", ".previous", ".next"}) { fs::remove(out / (std::string(name) + suffix)); }
+  }
+  for (const char* name :
+       {"report.json", "index.html", "metrics.jsonl", "control.metrics.jsonl", "trace.json", "gaussians.ply"}) {
+    fs::remove(out / name);
+  }
+}
+
 // One training run (the model, or the control that sees only black) with its checkpoint and log.
 template <class Policy, dataset Set> class trainer {
 public:
@@ -43,17 +86,25 @@ public:
         plan_(plan),
         black_(black),
         name_(std::move(name)),
-        run_(cpu{.threads = o.threads}, o.seed, settings_of<Policy>(o)) {}
+        run_(cpu{.threads = o.threads}, o.seed, settings_of<Policy>(o), task_of(o, set.size(), plan, black)) {}
 
-  void train() {
-    const fs::path out = options_.out, checkpoint = out / (name_ + ".safetensors");
-    if (options_.resume && (fs::exists(checkpoint) || fs::exists(checkpoint.string() + ".previous"))) {
-      const std::string note = run_.resume(checkpoint);
-      if (!note.empty()) { std::fprintf(stderr, "pretrain_sqs: %s\n", note.c_str()); }
-    } else if (options_.resume && !options_.quiet) {
-      std::fprintf(stderr, "pretrain_sqs: %s was not saved yet; starting at step 0\n", checkpoint.c_str());
+  fs::path checkpoint() const { return fs::path(options_.out) / (name_ + ".safetensors"); }
+  fs::path log_file() const {
+    return fs::path(options_.out) / (black_ && name_ == "control" ? "control.metrics.jsonl" : "metrics.jsonl");
+  }
+
+  // Reads the checkpoint if one is wanted. Changes no file.
+  void resume() {
+    if (!options_.resume) { return; }
+    if (!fs::exists(checkpoint()) && !fs::exists(checkpoint().string() + ".previous")) {
+      std::fprintf(stderr, "pretrain_sqs: %s was not saved yet; starting at step 0\n", checkpoint().c_str());
+      return;
     }
-    pipeline::metrics_log log(out / (name_ == "checkpoint" ? "metrics.jsonl" : name_ + ".metrics.jsonl"), run_.steps());
+    const std::string note = run_.resume(checkpoint());
+    if (!note.empty()) { std::fprintf(stderr, "pretrain_sqs: %s\n", note.c_str()); }
+  }
+  void train() {
+    pipeline::metrics_log log(log_file(), run_.steps());
     curve = log.curve();
     const std::int64_t total = run_.settings().steps, first = run_.steps();
     pipeline::sample_source<Set, T> source(set_, {.seed = options_.seed,
@@ -71,13 +122,12 @@ public:
     std::int64_t counted_steps = 0;
     while (run_.steps() < total) {
       const auto& sample = source.next();
-      // Warm-up: the loader has finished and a few steps have sized the pool; then profile, and count allocations of
-      // the steps alone.
-      const bool warm = run_.steps() >= first + 5 && source.settled();
+      // After warm-up (a few steps size the pool): profile. Allocations are counted while no loader thread runs beside.
+      const bool warm = run_.steps() >= first + 5, alone = warm && source.settled();
       run_.exec().profile().enabled = warm;
       const long long before = allocations_so_far();
       const auto report = run_.step(sample);
-      if (warm && before >= 0) {
+      if (alone && before >= 0) {
         counted_from = std::max(counted_from, 0LL) + (allocations_so_far() - before);
         ++counted_steps;
       }
@@ -85,7 +135,7 @@ public:
       log.add(report);
       curve.push_back({report.step, report.loss, report.rgb, report.depth});
       bar.update(run_.steps(), concat("loss ", report.loss));
-      if (run_.steps() % options_.save_every == 0 || run_.steps() == total) { run_.save(checkpoint); }
+      if (run_.steps() % options_.save_every == 0 || run_.steps() == total) { run_.save(checkpoint()); }
     }
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     steps_done = total - first;
@@ -93,26 +143,14 @@ public:
         counted_steps > 0 ? static_cast<double>(counted_from) / static_cast<double>(counted_steps) : std::nan("");
     peak = run_.exec().memory().statistics().peak;
     run_.exec().profile().enabled = false;
-    if (!black_) { write_file_atomic(out / "trace.json", bytes_of(run_.exec().profile().chrome_trace())); }
-  }
-  metric::rendering_score score(const std::vector<pipeline::prepared_sample<T>>& samples) {
-    metric::rendering_score sum;
-    for (auto s : samples) {
-      if (black_) { s.images = make_tensor<T, 4>(s.images.shape()); }
-      if (options_.yaw_degrees == 0) {
-        sum.add(run_.render(s).score);
-        continue;
-      }
-      // Trained on turned frames: scored on seven fixed ones, evenly spread.
-      pipeline::prepared_sample<T> turned;
-      metric::rendering_score mean;
-      for (int k = 0; k < 7; ++k) {
-        pipeline::turn_reference(s, options_.yaw_degrees / 57.29577951308232 * (2 * k - 6) / 7, turned);
-        mean.add(run_.render(turned).score);
-      }
-      mean.samples = 1;
-      sum.add(mean);
+    if (name_ == "checkpoint") {
+      write_file_atomic(fs::path(options_.out) / "trace.json", bytes_of(run_.exec().profile().chrome_trace()));
     }
+  }
+  // The mean over a set, one sample in memory at a time.
+  metric::rendering_score score(const Set& set, idx most) {
+    metric::rendering_score sum;
+    for (idx i = 0; i < std::min(most, set.size()); ++i) { sum.add(score(load<T>(set, plan_, i, black_))); }
     return sum;
   }
   pipeline::pretrain<Policy>& pipeline_run() { return run_; }
@@ -123,6 +161,20 @@ public:
   std::size_t peak = 0;
 
 private:
+  metric::rendering_score score(const pipeline::prepared_sample<T>& s) {
+    if (options_.yaw_degrees == 0) { return run_.render(s).score; }
+    // Trained on turned frames: scored on seven fixed ones, evenly spread.
+    pipeline::prepared_sample<T> turned;
+    metric::rendering_score mean;
+    for (int k = 0; k < 7; ++k) {
+      pipeline::turn_reference(s, options_.yaw_degrees / 57.29577951308232 * (2 * k - 6) / 7, turned);
+      mean.add(run_.render(turned).score);
+    }
+    mean.samples = 1;
+    mean.with_depth = std::min<idx>(1, mean.with_depth);
+    return mean;
+  }
+
   const options& options_;
   const Set& set_;
   image_plan plan_;
@@ -130,15 +182,6 @@ private:
   std::string name_;
   pipeline::pretrain<Policy> run_;
 };
-
-template <class T, dataset Set>
-std::vector<pipeline::prepared_sample<T>> load_all(const Set& set, image_plan plan, idx most) {
-  std::vector<pipeline::prepared_sample<T>> out;
-  for (idx i = 0; i < std::min(most, set.size()); ++i) {
-    out.push_back(pipeline::prepare(make_network_input<T>(set.sample(i), plan)));
-  }
-  return out;
-}
 
 template <class Policy> void write_pictures(const fs::path& out, pipeline::pretrain<Policy>& run,
                                             const pipeline::prepared_sample<typename Policy::scalar>& s,
@@ -213,10 +256,13 @@ int train(const options& o, const Set& set, const std::string& data, int source_
 
   const fs::path out = o.out;
   if (o.resume && !fs::exists(out / "config.toml")) {
-    raise<precondition_error>("pretrain_sqs: --resume, but no run was ever started in ", out.string(),
+    raise<precondition_error>("--resume, but no run was ever started in ", out.string(),
                               "; check --out, or start without --resume");
   }
-  trainer<Policy, pipeline::selected_samples<Set>> main_run(o, training, plan, o.black, "checkpoint");
+  using run_type = trainer<Policy, pipeline::selected_samples<Set>>;
+  run_type main_run(o, training, plan, o.black, "checkpoint");
+  std::optional<run_type> control;
+  if (!o.no_control && !o.black) { control.emplace(o, training, plan, true, "control"); }
   const idx parameters = parameter_count(main_run.pipeline_run().network());
   if (o.dry_run) {
     std::printf("%s\nsamples to train on = %lld, to evaluate = %lld\ntrained numbers = %lld (%.1f MiB with gradients "
@@ -225,14 +271,18 @@ int train(const options& o, const Set& set, const std::string& data, int source_
                 static_cast<long long>(parameters), 4.0 * sizeof(T) * static_cast<double>(parameters) / 1048576);
     return 0;
   }
+  // Everything that can be wrong with data and checkpoints shows before the first file of an earlier run is touched.
+  const auto shown = load<T>(training, plan, 0, o.black);
   std::error_code code;
   fs::create_directories(out, code);
-  if (code) {
-    raise<file_error>("pretrain_sqs: cannot make the folder ", out.string(), ": ", code.message(), "; check --out");
-  }
+  if (code) { raise<file_error>("cannot make the folder ", out.string(), ": ", code.message(), "; check --out"); }
+  const folder_lock lock(out);
+  main_run.resume();
+  if (control) { control->resume(); }
   for (const auto& left : remove_stale_temporaries(out)) {
     if (!o.quiet) { std::fprintf(stderr, "pretrain_sqs: removed %s, left by a killed save\n", left.c_str()); }
   }
+  if (!o.resume) { remove_results(out); }
   write_file_atomic(out / "config.toml", bytes_of(o.resolved));
   main_run.train();
 
@@ -253,25 +303,20 @@ int train(const options& o, const Set& set, const std::string& data, int source_
   page.profiled_steps = main_run.profiled;
   page.peak_bytes = main_run.peak;
   page.allocations_per_step = main_run.allocations;
-  const auto seen = load_all<T>(training, plan, 8), unseen = load_all<T>(held_out, plan, 8);
-  page.train = main_run.score(seen);
-  page.has_eval = !unseen.empty();
-  if (page.has_eval) { page.eval = main_run.score(unseen); }
-  auto shown = seen;
-  if (o.black) {
-    for (auto& s : shown) { s.images = make_tensor<T, 4>(s.images.shape()); }
-  }
-  write_pictures(out, main_run.pipeline_run(), shown.front(), "view", "Trained on", page);
+  constexpr idx most_scored = 50; // of those trained on; all that were held out
+  page.train = main_run.score(training, most_scored);
+  page.has_eval = held_out.size() > 0;
+  if (page.has_eval) { page.eval = main_run.score(held_out, held_out.size()); }
+  write_pictures(out, main_run.pipeline_run(), shown, "view", "Trained on", page);
   if (page.has_eval && !o.black) {
-    write_pictures(out, main_run.pipeline_run(), unseen.front(), "eval", "Not trained on", page);
+    write_pictures(out, main_run.pipeline_run(), load<T>(held_out, plan, 0, false), "eval", "Not trained on", page);
   }
-  write_gaussians(out, main_run.pipeline_run(), shown.front(), page);
-  if (!o.no_control && !o.black) {
-    trainer<Policy, pipeline::selected_samples<Set>> control(o, training, plan, true, "control");
-    control.train();
+  write_gaussians(out, main_run.pipeline_run(), shown, page);
+  if (control) {
+    control->train();
     page.has_control = true;
-    page.control = control.score(seen);
-    if (page.has_eval) { page.control_eval = control.score(unseen); }
+    page.control = control->score(training, most_scored);
+    if (page.has_eval) { page.control_eval = control->score(held_out, held_out.size()); }
   }
   const auto& s = main_run.pipeline_run().settings();
   page.settings = {{"learning rate", concat(s.rate)},
@@ -304,13 +349,13 @@ template <class Policy> int with_policy(const options& o) {
   if (kind == "procedural") {
     std::uint64_t seed = 1;
     expects(rest.empty() || (rest.size() < 18 && rest.find_first_not_of("0123456789") == std::string::npos),
-            "pretrain_sqs: --data procedural:", rest, " is not a seed; give a whole number");
+            "--data procedural:", rest, " is not a seed; give a whole number");
     if (!rest.empty()) { seed = std::stoull(rest); }
     const procedural_dataset set(
         {.seed = seed, .scenes = o.limit_samples + o.eval_samples, .height = Policy::height, .width = Policy::width});
     return train<Policy>(o, set, concat("procedural streets, seed ", seed), Policy::height, Policy::width);
   }
-  raise<precondition_error>("pretrain_sqs: --data ", o.data,
+  raise<precondition_error>("--data ", o.data,
                             " is of no known kind; give procedural, procedural:SEED or nuscenes:PATH");
 }
 

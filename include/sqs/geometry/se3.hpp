@@ -51,6 +51,10 @@ template <class T> se3<T> checked(const se3<T>& x, const char* what) {
   T sum = x.translation.x + x.translation.y + x.translation.z;
   for (const T v : x.rotation.a) { sum += v; }
   expects(std::isfinite(sum), "sqs::se3: ", what, " contains NaN or Inf; check the pose in the data set");
+  const T far = T(1e7); // beyond any drive: metres in float would be worthless
+  expects(std::abs(x.translation.x) < far && std::abs(x.translation.y) < far && std::abs(x.translation.z) < far,
+          "sqs::se3: ", what, " has a translation of (", x.translation.x, ", ", x.translation.y, ", ", x.translation.z,
+          ") m; check the pose in the data set");
   const T det = determinant(x.rotation);
   expects(std::abs(det - T(1)) < T(1e-3), "sqs::se3: ", what, " has a rotation of determinant ", det,
           " instead of 1; check that the quaternion is (w,x,y,z) and not zero");

@@ -24,11 +24,7 @@ public:
       std::ifstream in(path_);
       for (std::string line; std::getline(in, line);) {
         if (line.empty() || line.back() != '}') { break; }
-        const json_value v = parse_json(line, path_.string());
-        const json_fields f(v, path_.string());
-        const auto step = f.integer("step");
-        if (step >= first_step) { break; }
-        curve_.push_back({step, real(f, "loss"), real(f, "rgb"), real(f, "depth")});
+        if (!keep(line, first_step)) { break; }
         kept += line + '\n';
       }
     }
@@ -53,6 +49,21 @@ private:
     if (const auto* d = v.as<double>()) { return *d; }
     if (const auto* n = v.as<std::int64_t>()) { return static_cast<double>(*n); }
     f.fail(field, "is not a number");
+  }
+  /// False at the first line that is not of this run's past: a later step, or one that was cut or garbled.
+  bool keep(const std::string& line, std::int64_t first_step) {
+#if !defined(SQS_NO_EXCEPTIONS)
+    try {
+#endif
+      const json_value v = parse_json(line, path_.string());
+      const json_fields f(v, path_.string());
+      const auto step = f.integer("step");
+      if (step >= first_step) { return false; }
+      curve_.push_back({step, real(f, "loss"), real(f, "rgb"), real(f, "depth")});
+      return true;
+#if !defined(SQS_NO_EXCEPTIONS)
+    } catch (const file_error&) { return false; } // the log is for reading; the checkpoint is what counts
+#endif
   }
   void check() const {
     if (!out_) {

@@ -65,10 +65,12 @@ public:
   using T = typename Policy::scalar;
   using model_type = model::sqs<Policy>;
 
-  pretrain(Exec exec, std::uint64_t seed, training_settings settings = Policy::training)
+  /// `task` says what is trained on (data, selection, augmentation): a checkpoint of another task is refused.
+  pretrain(Exec exec, std::uint64_t seed, training_settings settings = Policy::training, std::string task = "")
       : exec_(std::move(exec)),
         seed_(seed),
         settings_(settings),
+        task_(std::move(task)),
         model_(model_type::make(seed)),
         optimiser_(model_, {.weight_decay = settings.weight_decay}, [settings](const std::string& name) {
           return optim::group{.rate = name == "anchors"               ? settings.anchor_rate
@@ -168,12 +170,28 @@ private:
   /// What must agree for a checkpoint to continue this run.
   std::map<std::string, std::string> identity() const {
     const auto& s = settings_;
-    return {{"sqs.format", "1"},
-            {"sqs.policy", Policy::name},
-            {"sqs.seed", std::to_string(seed_)},
-            {"sqs.settings", concat(s.steps, ' ', s.warmup, ' ', s.rate, ' ', s.final_fraction, ' ', s.anchor_rate, ' ',
-                                    s.backbone_rate, ' ', s.weight_decay, ' ', s.clip, ' ', s.rgb_weight, ' ',
-                                    s.depth_weight, ' ', s.flip)}};
+    std::map<std::string, std::string> out{{"sqs.format", "1"},
+                                           {"sqs.policy", Policy::name},
+                                           {"sqs.seed", std::to_string(seed_)},
+                                           {"sqs.task", task_},
+                                           {"sqs.steps", std::to_string(s.steps)},
+                                           {"sqs.warmup", std::to_string(s.warmup)},
+                                           {"sqs.flip", s.flip ? "1" : "0"}};
+    const std::pair<const char*, double> numbers[] = {{"sqs.rate", s.rate},
+                                                      {"sqs.final_fraction", s.final_fraction},
+                                                      {"sqs.anchor_rate", s.anchor_rate},
+                                                      {"sqs.backbone_rate", s.backbone_rate},
+                                                      {"sqs.weight_decay", s.weight_decay},
+                                                      {"sqs.clip", s.clip},
+                                                      {"sqs.rgb_weight", s.rgb_weight},
+                                                      {"sqs.depth_weight", s.depth_weight}};
+    for (const auto& [key, value] : numbers) {
+      std::ostringstream exact;
+      exact.precision(17);
+      exact << value;
+      out[key] = exact.str();
+    }
+    return out;
   }
   static void write_checkpoint(const std::filesystem::path& path, const safetensors_file& file) {
     auto previous = path;
@@ -201,7 +219,7 @@ private:
       try {
         return {read_safetensors(candidate),
                 problem.empty() ? "" : "continuing from " + candidate.string() + " because " + problem};
-      } catch (const file_error& e) { problem = e.what(); }
+      } catch (const file_error& e) { problem += (problem.empty() ? "" : "; ") + std::string(e.what()); }
 #endif
     }
     raise<file_error>("sqs::pretrain: there is no checkpoint to resume at ", path.string(),
@@ -244,6 +262,7 @@ private:
   Exec exec_;
   std::uint64_t seed_;
   training_settings settings_;
+  std::string task_;
   model_type model_;
   optim::adamw<T> optimiser_;
 };
