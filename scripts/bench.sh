@@ -40,6 +40,6 @@ for program in $programs; do
   ran=$((ran + 1))
 done
 if [ "$ran" = 0 ]; then
-  echo "bench.sh: no benchmark matches '$filter'; the folders are: $(ls benchmarks)" >&2
+  echo "bench.sh: no benchmark matches '$filter'; the folders are: $(cd benchmarks && echo */)" >&2
   exit 1
 fi

@@ -22,5 +22,10 @@ case " $* " in
 *" --out"[\ =]* | *" --help "* | *" -h "*) ;;
 *) set -- --out "$project/out" "$@" ;;
 esac
+# 300 steps: the model and its control together stay under four minutes on two cores.
+case " $* " in
+*" --steps"[\ =]* | *" --config"[\ =]* | *" --help "* | *" -h "*) ;;
+*) set -- --steps 300 "$@" ;;
+esac
 cd "$here"
 exec "$project/build/demo/examples/pretrain_sqs" "$@"

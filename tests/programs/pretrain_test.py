@@ -6,7 +6,6 @@ usage: pretrain_test.py PROGRAM
 """
 import json
 import pathlib
-import random
 import subprocess
 import sys
 import tempfile
@@ -57,6 +56,15 @@ def results(folder):
     return (folder / "checkpoint.safetensors").read_bytes(), (folder / "metrics.jsonl").read_bytes()
 
 
+def last_step(folder):
+    """The last step in the log, -1 without one."""
+    try:
+        lines = [line for line in (folder / "metrics.jsonl").read_text().splitlines() if line.endswith("}")]
+    except FileNotFoundError:
+        return -1
+    return json.loads(lines[-1])["step"] if lines else -1
+
+
 def killed_and_resumed(scratch):
     whole = scratch / "whole"
     begin = time.time()
@@ -64,24 +72,21 @@ def killed_and_resumed(scratch):
     duration = time.time() - begin
     expect(r.returncode == 0, f"an uninterrupted run of {duration:.1f} s {r.stderr}")
     expect(json.loads((whole / "report.json").read_text())["memory"]["allocations_per_step"] == 0, "its steps allocate nothing")
-    broken, kills = scratch / "broken", 0
-    draw = random.Random(4)
+    broken = scratch / "broken"
     options = [*SHORT, "--out", str(broken)]
-    while True:
-        process = subprocess.Popen([PROGRAM, *options, "--threads", str(draw.choice([1, 2, 4]))], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        try:
-            _, errors = process.communicate(timeout=draw.uniform(0.3, 0.9) * duration if kills < 4 else None)
-            expect(process.returncode == 0, f"the last of {kills + 1} runs ends well {errors}")
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            kills += 1
-            if broken.exists():
-                (broken / "checkpoint.safetensors.tmp.4194305.0").write_text("half a file")  # a save cut short by a process long gone
-            if (broken / "config.toml").exists() and "--resume" not in options:
-                options.append("--resume")
-    expect(kills >= 2, f"{kills} kills hit the run")
+    # Killed when the log has reached a step, so that the machine's speed does not matter; first before any checkpoint.
+    for kill, reached in enumerate([0, 2, 4, 5, 7]):
+        process = subprocess.Popen([PROGRAM, *options, "--threads", str([2, 1, 4, 2, 1][kill])], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and last_step(broken) < reached:
+            time.sleep(0.005)
+        expect(process.poll() is None, f"run {kill + 1} is alive at step {reached}")
+        process.kill()
+        process.wait()
+        (broken / "checkpoint.safetensors.tmp.4194305.0").write_text("half a file")  # a save cut short by a process long gone
+        if kill == 0:
+            options.append("--resume")
+    r = run(*options, "--threads", "4")
+    expect(r.returncode == 0, f"the run after five kills ends well {r.stderr}")
     expect(results(broken) == results(whole), "killed and resumed with other thread counts: checkpoint and log are the same bytes")
     expect(not [p for p in broken.iterdir() if ".tmp" in p.name or p.name.endswith(".next")], "no temporary file is left")
     r = run("--policy", "small", "--seed", "5", "--resume", *SHORT, "--out", str(broken))

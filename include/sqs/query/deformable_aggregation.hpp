@@ -148,7 +148,7 @@ template <class T> struct deformable_aggregation_op {
         for (idx n = visible.offsets(i); n < visible.offsets(i + 1); ++n) {
           const idx view = visible.code(n) / p;
           for (int l = 0; l < L; ++l) {
-            sample(levels[l], view, &visible.uv(n, 0), &weights(n, l * groups), &out(i, 0));
+            sample(levels[static_cast<std::size_t>(l)], view, &visible.uv(n, 0), &weights(n, l * groups), &out(i, 0));
           }
         }
       }
