@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Everything that needs nvcc: the definitions behind the CUDA overloads.
+
+#include <sqs/exec/cuda/algorithms.cuh>
+#include <sqs/exec/cuda/executor.cuh>
