@@ -22,7 +22,7 @@ for set in ${sets:-demo}; do
   demo) needed="$needed libcli11-dev libfmt-dev" ;;
   test) needed="$needed libcli11-dev libfmt-dev libgtest-dev libgmock-dev python3" ;;
   bench) needed="$needed libbenchmark-dev" ;;
-  ci) needed="$needed clang-format-14 clang-14 git" ;;
+  ci) needed="$needed clang-format-14 clang-14 libclang-rt-14-dev git" ;;
   esac
 done
 

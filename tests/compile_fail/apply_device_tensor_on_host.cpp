@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expected-error: an input tensor lives in a memory space the executor cannot read; use sqs::copy
+// expected-error: an input tensor lives in a memory space the executor cannot read; bring its elements
 #include "square.hpp"
 
 #ifdef SQS_GOOD

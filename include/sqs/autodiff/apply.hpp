@@ -169,8 +169,8 @@ template <class G, class X> void check_input(G& g, const X& x) {
   } else if constexpr (is_tensor<X>) {
     static_assert(
         std::is_same_v<typename X::memory_space, typename G::executor_type::memory_space>,
-        "sqs::apply: an input tensor lives in a memory space the executor cannot read; use sqs::copy(exec, x) "
-        "first");
+        "sqs::apply: an input tensor lives in a memory space the executor cannot read; bring its elements to the "
+        "executor's memory first");
   }
 }
 
