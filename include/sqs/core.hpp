@@ -12,3 +12,4 @@
 #include <sqs/core/random.hpp>
 #include <sqs/core/reflect.hpp>
 #include <sqs/core/reflect_hana.hpp>
+#include <sqs/core/simd.hpp>
