@@ -71,7 +71,7 @@ TEST(rasterizer, equals_the_oracle_with_one_channel_and_with_seven) {
 template <splat::raster_config Config> void expect_gradient(scenes::inputs<double> in, double bound) {
   cpu e{.threads = 2};
   auto& s = in.s;
-  const auto report = check_gradient(e, splat::rasterizer<Config>{}, gradient_check{.step = 5e-4}, s.means, s.scales,
+  const auto report = check_gradient(e, splat::rasterizer<Config>{}, gradient_check{.step = 1e-3}, s.means, s.scales,
                                      s.rotations, s.opacities, s.colours, in.background, in.rig);
   std::cout << "worst " << report.worst << " at " << report.where << " (" << report.analytic << ", " << report.numeric
             << "), " << report.nonzero << " of " << report.checked << " not zero\n";

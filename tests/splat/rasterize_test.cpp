@@ -336,8 +336,8 @@ TEST(rasterizer, names_every_wrong_shape) {
         in.rig.add({100, 100, 5, 5, 10, 20}, {});
         in.background = make_tensor<float, 2>({2, 3});
       }),
-      "sqs::splat::rasterizer: view 1 is 20 x 10 pixels but view 0 is 33 x 33; render views of different sizes in "
-      "separate calls");
+      "sqs::splat::rasterizer: view 1 is 20 x 10 pixels but view 0 is 33 x 33; render views of different sizes with "
+      "raster_config::layout = image_layout::jagged");
 }
 
 TEST(rasterizer, names_wrong_gradient_shapes) {
@@ -347,7 +347,7 @@ TEST(rasterizer, names_wrong_gradient_shapes) {
                 standard.backward(e, r.saved, zeros<float, 4>(e, {1, 33, 32, 3}), zeros<float, 3>(e, {1, 33, 33}),
                                   zeros<float, 3>(e, {1, 33, 33}));
               }),
-              ThrowsMessage<precondition_error>(HasSubstr("must have the shapes of the outputs")));
+              ThrowsMessage<precondition_error>(HasSubstr("give them the shapes of the outputs")));
 }
 
 TEST(camera_rig, names_its_limits) {

@@ -16,6 +16,9 @@
 #define SQS_DEVICE
 #endif
 
+/// For functions whose arguments must stay in registers: a call would send them through memory.
+#define SQS_INLINE inline __attribute__((always_inline))
+
 #if defined(NDEBUG)
 #define SQS_ASSERT(condition) ((void)0)
 #else

@@ -10,6 +10,9 @@
 
 namespace sqs {
 
+/// `m ? a : b`; for `simd` numbers lane by lane (core/simd.hpp). Code that is to run on both says `select`.
+template <class T> SQS_HD constexpr T select(bool m, T a, T b) { return m ? a : b; }
+
 template <class T> struct vec2 { T x{}, y{}; };
 template <class T> struct vec3 {
   T x{}, y{}, z{};
@@ -123,7 +126,7 @@ template <class T> SQS_HD constexpr quaternion<T> operator*(quaternion<T> a, qua
 template <class T> SQS_HD quaternion<T> normalized(quaternion<T> q) {
   using std::sqrt;
   const T n = sqrt(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z);
-  const T s = T(1) / (n > T(1e-12) ? n : T(1e-12));
+  const T s = T(1) / select(n > T(1e-12), n, T(1e-12));
   return {s * q.w, s * q.x, s * q.y, s * q.z};
 }
 /// The standard (local to world) rotation matrix of a unit quaternion.
@@ -146,10 +149,10 @@ template <class T> SQS_HD constexpr quaternion<T> rotation_matrix_backward(quate
 template <class T> SQS_HD quaternion<T> normalized_backward(quaternion<T> q, quaternion<T> d) {
   using std::sqrt;
   const T n = sqrt(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z);
-  if (!(n > T(1e-12))) { return {T(1e12) * d.w, T(1e12) * d.x, T(1e12) * d.y, T(1e12) * d.z}; }
-  const T s = T(1) / n;
+  const auto proper = n > T(1e-12);
+  const T s = select(proper, T(1) / n, T(1e12));
   const quaternion<T> u{s * q.w, s * q.x, s * q.y, s * q.z};
-  const T p = u.w * d.w + u.x * d.x + u.y * d.y + u.z * d.z;
+  const T p = select(proper, u.w * d.w + u.x * d.x + u.y * d.y + u.z * d.z, T(0));
   return {s * (d.w - p * u.w), s * (d.x - p * u.x), s * (d.y - p * u.y), s * (d.z - p * u.z)};
 }
 

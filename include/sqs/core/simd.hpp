@@ -5,12 +5,17 @@
 /// `T`, with `select` in the place of `if`. Built on the compilers' vector extensions, so AVX-512, AVX2, SSE and NEON
 /// follow the compiler's flags; the few things those cannot say (approximate reciprocal) have a plain fallback.
 
-#include <sqs/core/config.hpp>
+#include <sqs/core/math.hpp>
 
 #include <bit>
-#include <cmath>
-#include <concepts>
+#include <limits>
 #include <type_traits>
+
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+#include <immintrin.h>
+/// The widest registers have mask registers beside them, which the vector extensions do not reach well.
+#define SQS_MASK_REGISTERS 1
+#endif
 
 namespace sqs {
 
@@ -31,8 +36,25 @@ template <> struct whole_number<4> { using type = std::int32_t; };
 template <> struct whole_number<8> { using type = std::int64_t; };
 } // namespace detail
 
+namespace detail {
+/// 2^x in float for one register or several: `scale(p, shifted)` multiplies p by 2 to the low bits of shifted.
+template <class V, class Scale> SQS_INLINE V exp2_of(const V& x, Scale scale) {
+  // Adding 1.5 * 2^23 leaves round(x) in the low mantissa bits.
+  constexpr float magic = 12582912.0f;
+  const V shifted = x + magic;
+  const V f = x - (shifted - magic);
+  // Minimax polynomial of 2^f on [-1/2, 1/2] that is exact at 0: relative error 9.2e-8.
+  V p = f * 1.326472391e-3f + 9.671512870e-3f;
+  p = p * f + 5.550733754e-2f;
+  p = p * f + 2.402224208e-1f;
+  p = p * f + 6.931469776e-1f;
+  p = p * f + 1.0f;
+  return scale(p, shifted);
+}
+} // namespace detail
+
 /// What comparing N numbers gives: per lane all bits or none.
-template <class T, int N> struct simd_mask {
+template <class T, int N, bool Register = false> struct simd_mask {
   using integer = typename detail::whole_number<sizeof(T)>::type;
   using vector = typename detail::vector_of<integer, N>::type;
   vector v;
@@ -43,11 +65,34 @@ template <class T, int N> struct simd_mask {
   friend simd_mask operator!(simd_mask a) { return {~a.v}; }
 };
 
+#if defined(SQS_MASK_REGISTERS)
+namespace detail {
+template <class T, int N> inline constexpr bool has_mask_register = N * sizeof(T) == 64;
+} // namespace detail
+/// The same as one bit per lane.
+template <class T, int N> struct simd_mask<T, N, true> {
+  using integer = typename detail::whole_number<sizeof(T)>::type;
+  using vector = typename detail::vector_of<integer, N>::type;
+  using bits = std::conditional_t<N == 16, __mmask16, __mmask8>;
+  bits v;
+
+  bool operator[](int i) const { return ((v >> i) & 1) != 0; }
+  friend simd_mask operator&(simd_mask a, simd_mask b) { return {static_cast<bits>(a.v & b.v)}; }
+  friend simd_mask operator|(simd_mask a, simd_mask b) { return {static_cast<bits>(a.v | b.v)}; }
+  friend simd_mask operator!(simd_mask a) { return {static_cast<bits>(~a.v)}; }
+};
+#else
+namespace detail {
+template <class T, int N> inline constexpr bool has_mask_register = false;
+} // namespace detail
+#endif
+
 /// N numbers of type T.
 template <class T, int N> struct simd {
   using value_type = T;
   using vector = typename detail::vector_of<T, N>::type;
-  using mask = simd_mask<T, N>;
+  static constexpr bool registers = detail::has_mask_register<T, N>;
+  using mask = simd_mask<T, N, registers>;
   static constexpr int size = N;
   vector v;
 
@@ -56,7 +101,7 @@ template <class T, int N> struct simd {
   /// The same number in every lane.
   template <class S>
     requires std::is_arithmetic_v<S>
-  simd(S s) : v(vector{} + static_cast<T>(s)) {}
+  simd(S s) : v(static_cast<T>(s) - vector{}) {} // x - 0 is x, which 0 + x is not
 
   /// N numbers from memory of any alignment.
   static simd load(const T* p) {
@@ -75,17 +120,37 @@ template <class T, int N> struct simd {
   simd& operator+=(simd b) { return v += b.v, *this; }
   simd& operator-=(simd b) { return v -= b.v, *this; }
   simd& operator*=(simd b) { return v *= b.v, *this; }
-  friend mask operator<(simd a, simd b) { return {a.v < b.v}; }
-  friend mask operator<=(simd a, simd b) { return {a.v <= b.v}; }
-  friend mask operator>(simd a, simd b) { return {a.v > b.v}; }
-  friend mask operator>=(simd a, simd b) { return {a.v >= b.v}; }
-  friend mask operator==(simd a, simd b) { return {a.v == b.v}; }
+  friend mask operator<(simd a, simd b) { return compare<less>(a, b); }
+  friend mask operator<=(simd a, simd b) { return compare<less_equal>(a, b); }
+  friend mask operator>(simd a, simd b) { return compare<less>(b, a); }
+  friend mask operator>=(simd a, simd b) { return compare<less_equal>(b, a); }
+  friend mask operator==(simd a, simd b) { return compare<equal>(a, b); }
 
   /// Per lane `m ? a : b`.
-  friend simd select(mask m, simd a, simd b) { return m.v ? a.v : b.v; }
-  friend simd min(simd a, simd b) { return a.v < b.v ? a.v : b.v; }
-  friend simd max(simd a, simd b) { return a.v > b.v ? a.v : b.v; }
-  friend simd abs(simd a) { return a.v < vector{} ? -a.v : a.v; }
+  friend simd select(mask m, simd a, simd b) {
+#if defined(SQS_MASK_REGISTERS)
+    if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_mask_blend_ps(m.v, b.v, a.v)); }
+    if constexpr (registers && sizeof(T) == 8) { return vector(_mm512_mask_blend_pd(m.v, b.v, a.v)); }
+#endif
+    if constexpr (!registers) { return m.v ? a.v : b.v; }
+  }
+  /// `a < b ? a : b`, so b where one is NaN.
+  friend simd min(simd a, simd b) {
+#if defined(SQS_MASK_REGISTERS)
+    if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_min_ps(a.v, b.v)); }
+#endif
+    return select(a < b, a, b);
+  }
+  /// `a > b ? a : b`, so b where one is NaN.
+  friend simd max(simd a, simd b) {
+#if defined(SQS_MASK_REGISTERS)
+    if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_max_ps(a.v, b.v)); }
+#endif
+    return select(a > b, a, b);
+  }
+  friend simd abs(simd a) { return with_bits(a, [](auto bits) { return bits & ~sign_bit; }); }
+  /// -|a|: one instruction where `-abs(a)` is two.
+  friend simd negative_abs(simd a) { return with_bits(a, [](auto bits) { return bits | sign_bit; }); }
   friend simd sqrt(simd a) { return each(a, [](T x) { return std::sqrt(x); }); }
   friend simd log(simd a) { return each(a, [](T x) { return std::log(x); }); }
   friend simd atan2(simd a, simd b) {
@@ -94,7 +159,46 @@ template <class T, int N> struct simd {
     return r;
   }
 
+  /// 1 / x to 12 bits or more, where there is an instruction for it.
+#if defined(SQS_MASK_REGISTERS)
+  static constexpr bool has_estimate = std::is_same_v<T, float> && (N == 16 || N == 8);
+  static simd estimate(simd x) {
+    if constexpr (N == 16) {
+      return vector(_mm512_rcp14_ps(x.v));
+    } else {
+      return vector(__builtin_ia32_rcpps256(x.v));
+    }
+  }
+#elif !defined(__CUDACC__) && defined(__AVX__)
+  static constexpr bool has_estimate = std::is_same_v<T, float> && N == 8;
+  static simd estimate(simd x) { return vector(__builtin_ia32_rcpps256(x.v)); }
+#else
+  static constexpr bool has_estimate = false;
+#endif
+  /// p 2^n, where the low bits of `shifted` hold n (see `exp2_of`). float.
+  static simd scaled_by_bits(simd p, simd shifted) {
+    using whole = typename detail::vector_of<std::int32_t, N>::type;
+    const whole n = __builtin_bit_cast(whole, shifted.v) << 23; // what is above n's bits leaves at the top
+    return simd(__builtin_bit_cast(vector, __builtin_bit_cast(whole, p.v) + n));
+  }
+
 private:
+  enum relation { less, less_equal, equal };
+  template <relation R> static mask compare(simd a, simd b) {
+#if defined(SQS_MASK_REGISTERS)
+    constexpr int code = R == less ? _CMP_LT_OQ : (R == less_equal ? _CMP_LE_OQ : _CMP_EQ_OQ);
+    if constexpr (registers && sizeof(T) == 4) { return {_mm512_cmp_ps_mask(a.v, b.v, code)}; }
+    if constexpr (registers && sizeof(T) == 8) { return {_mm512_cmp_pd_mask(a.v, b.v, code)}; }
+#endif
+    if constexpr (!registers && R == less) { return {a.v < b.v}; }
+    if constexpr (!registers && R == less_equal) { return {a.v <= b.v}; }
+    if constexpr (!registers && R == equal) { return {a.v == b.v}; }
+  }
+  using integer = typename mask::integer;
+  static constexpr integer sign_bit = std::numeric_limits<integer>::min();
+  template <class F> static simd with_bits(simd a, F f) {
+    return simd(__builtin_bit_cast(vector, f(__builtin_bit_cast(typename mask::vector, a.v))));
+  }
   template <class F> static simd each(simd a, F f) {
     T lane[N];
     a.store(lane);
@@ -103,11 +207,92 @@ private:
   }
 };
 
-/// The scalar twins of what simd finds by its argument: generic code calls these unqualified.
-template <std::floating_point T> SQS_HD constexpr T select(bool m, T a, T b) { return m ? a : b; }
-
 /// Lanes of a full register.
 template <class T> inline constexpr int native_lanes = register_bytes / static_cast<int>(sizeof(T));
+
+/// K registers as one number. Operations go register by register, so that the processor always finds K independent
+/// instructions next to each other: one long chain after the other would fill its window and leave it waiting.
+template <class V, int K> struct simd_group {
+  V r[K];
+
+  struct mask {
+    typename V::mask r[K];
+    friend bool any(const mask& a) {
+      auto m = a.r[0];
+      for (int i = 1; i < K; ++i) { m = m | a.r[i]; }
+      return any(m);
+    }
+    friend SQS_INLINE mask operator&(const mask& a, const mask& b) {
+      mask m;
+      for (int i = 0; i < K; ++i) { m.r[i] = a.r[i] & b.r[i]; }
+      return m;
+    }
+  };
+  simd_group() = default;
+  friend SQS_INLINE simd_group operator-(const simd_group& a) { return each(a, a, [](V x, V) { return -x; }); }
+  /// The same register K times.
+  simd_group(V x) {
+    for (V& v : r) { v = x; }
+  }
+  template <class S>
+    requires std::is_arithmetic_v<S>
+  simd_group(S s) : simd_group(V(s)) {}
+
+  friend SQS_INLINE simd_group operator+(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return x + y; }); }
+  friend SQS_INLINE simd_group operator-(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return x - y; }); }
+  friend SQS_INLINE simd_group operator*(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return x * y; }); }
+  friend SQS_INLINE simd_group min(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return min(x, y); }); }
+  friend SQS_INLINE simd_group max(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return max(x, y); }); }
+  friend SQS_INLINE mask operator<(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x < y; }); }
+  friend SQS_INLINE mask operator<=(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x <= y; }); }
+  friend SQS_INLINE mask operator>(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x > y; }); }
+  friend SQS_INLINE mask operator>=(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x >= y; }); }
+  friend SQS_INLINE simd_group select(const mask& m, const simd_group& a, const simd_group& b) {
+    simd_group c;
+#pragma GCC unroll 8
+    for (int i = 0; i < K; ++i) { c.r[i] = select(m.r[i], a.r[i], b.r[i]); }
+    return c;
+  }
+  friend SQS_INLINE simd_group fma(const simd_group& a, const simd_group& b, const simd_group& c) {
+    simd_group d;
+#pragma GCC unroll 8
+    for (int i = 0; i < K; ++i) { d.r[i] = fma(a.r[i], b.r[i], c.r[i]); }
+    return d;
+  }
+  friend SQS_INLINE simd_group abs(const simd_group& a) { return each(a, a, [](V x, V) { return abs(x); }); }
+  friend SQS_INLINE simd_group negative_abs(const simd_group& a) { return each(a, a, [](V x, V) { return negative_abs(x); }); }
+  friend SQS_INLINE simd_group reciprocal(const simd_group& a) {
+    if constexpr (V::has_estimate) {
+      const simd_group e = each(a, a, [](V x, V) { return V::estimate(x); });
+      return e * (simd_group(2) - a * e);
+    } else {
+      return each(a, a, [](V x, V) { return V(1) / x; });
+    }
+  }
+  friend SQS_INLINE simd_group exp2(const simd_group& a) {
+    if constexpr (std::is_same_v<typename V::value_type, float>) {
+      return detail::exp2_of(a, [](const simd_group& p, const simd_group& shifted) {
+        return each(p, shifted, [](V x, V y) { return V::scaled_by_bits(x, y); });
+      });
+    } else {
+      return each(a, a, [](V x, V) { return exp2(x); });
+    }
+  }
+
+private:
+  template <class F> static SQS_INLINE simd_group each(const simd_group& a, const simd_group& b, F f) {
+    simd_group c;
+#pragma GCC unroll 8
+    for (int i = 0; i < K; ++i) { c.r[i] = f(a.r[i], b.r[i]); }
+    return c;
+  }
+  template <class F> static SQS_INLINE mask test(const simd_group& a, const simd_group& b, F f) {
+    mask m;
+#pragma GCC unroll 8
+    for (int i = 0; i < K; ++i) { m.r[i] = f(a.r[i], b.r[i]); }
+    return m;
+  }
+};
 
 /// 0, 1, 2, ...
 template <class T, int N> simd<T, N> iota() {
@@ -130,9 +315,11 @@ template <class T, int N> T sum_of(simd<T, N> x) {
     return sum_of(h.low + h.high);
   }
 }
-template <class T, int N> bool any(simd_mask<T, N> m) {
-  using vector = typename simd_mask<T, N>::vector;
-  if constexpr (N <= 2) {
+template <class T, int N, bool Register> bool any(simd_mask<T, N, Register> m) {
+  using vector = typename simd_mask<T, N, Register>::vector;
+  if constexpr (Register) {
+    return m.v != 0;
+  } else if constexpr (N <= 2) {
     return (m.v[0] | m.v[N - 1]) != 0;
   } else {
     struct halves {
@@ -144,88 +331,155 @@ template <class T, int N> bool any(simd_mask<T, N> m) {
   }
 }
 
-/// The sum of each of K vectors, to out[0 .. K-1]. The tree adds two vectors at a time, so that K sums cost about as
-/// many shuffles as two of them would one after the other. Always in the same order.
-template <int K, class T, int N> void sums_of(const simd<T, N> (&x)[K], T* out) {
+/// Bit i is set where lane i is.
+template <class T, int N, bool Register> unsigned bits_of(simd_mask<T, N, Register> m) {
+  static_assert(N <= 32);
+  if constexpr (Register) { return m.v; }
+#if !defined(__CUDACC__) && defined(__SSE2__)
+  if constexpr (N == 4 && sizeof(T) == 4) {
+    return static_cast<unsigned>(__builtin_ia32_movmskps(__builtin_bit_cast(typename simd<float, 4>::vector, m.v)));
+  }
+  if constexpr (N == 2 && sizeof(T) == 8) {
+    return static_cast<unsigned>(__builtin_ia32_movmskpd(__builtin_bit_cast(typename simd<double, 2>::vector, m.v)));
+  }
+#endif
+#if !defined(__CUDACC__) && defined(__AVX__)
+  if constexpr (N == 8 && sizeof(T) == 4) {
+    return static_cast<unsigned>(__builtin_ia32_movmskps256(__builtin_bit_cast(typename simd<float, 8>::vector, m.v)));
+  }
+  if constexpr (N == 4 && sizeof(T) == 8) {
+    return static_cast<unsigned>(__builtin_ia32_movmskpd256(__builtin_bit_cast(typename simd<double, 4>::vector, m.v)));
+  }
+#endif
+  unsigned bits = 0;
+  for (int i = 0; i < N; ++i) { bits |= (m[i] ? 1u : 0u) << i; }
+  return bits;
+}
+
+/// Writes base + i for every lane i that is set to out, in order; returns how many. Up to N numbers past the last one
+/// may be overwritten.
+template <class T, int N, bool Register>
+int store_indices(simd_mask<T, N, Register> m, std::int32_t base, std::int32_t* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (Register && N == 16) {
+    const auto index = _mm512_add_epi32(_mm512_set1_epi32(base),
+                                        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(m.v, index));
+    return std::popcount(static_cast<unsigned>(m.v));
+  }
+#endif
+  int n = 0;
+  for (unsigned left = bits_of(m); left != 0; left &= left - 1) { out[n++] = base + std::countr_zero(left); }
+  return n;
+}
+
+/// Writes base + i for every bit i < 16 that is set to out, in order; returns how many. Up to 16 numbers past the last one
+/// may be overwritten.
+inline int store_bits(unsigned bits, std::int32_t base, std::int32_t* out) {
+#if defined(SQS_MASK_REGISTERS)
+  return store_indices(simd_mask<float, 16, true>{static_cast<__mmask16>(bits)}, base, out);
+#else
+  int n = 0;
+  for (; bits != 0; bits &= bits - 1) { out[n++] = base + std::countr_zero(bits); }
+  return n;
+#endif
+}
+
+/// The sum of each of `count` vectors, to out[0 .. count-1]. Sixteen at a time: each step halves the lanes a sum is
+/// spread over and puts two sums into one register, so that sixteen sums cost 45 instructions and not 16 x 8. Up to
+/// fifteen numbers past the last one may be overwritten. Always in the same order.
+template <class T, int N> void sums_of(const simd<T, N>* x, idx count, T* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    const auto halves = [](__m512 a, __m512 b) { return _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xEE); };
+    const auto quarters = [](__m512 a, __m512 b) { return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xDD); };
+    const auto pairs = [](__m512 a, __m512 b) {
+      const __m512d c = _mm512_castps_pd(a), d = _mm512_castps_pd(b);
+      return _mm512_castpd_ps(_mm512_unpacklo_pd(c, d)) + _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
+    };
+    const auto singles = [](__m512 a, __m512 b) { return _mm512_shuffle_ps(a, b, 0x88) + _mm512_shuffle_ps(a, b, 0xDD); };
+    for (; count > 0; x += 16, out += 16, count -= 16) {
+      if (count < 16) {
+        for (idx i = 0; i < count; ++i) { out[i] = sum_of(x[i]); }
+        break;
+      }
+      const auto q = [&](int i) { return quarters(halves(x[i].v, x[i + 4].v), halves(x[i + 8].v, x[i + 12].v)); };
+      const simd<T, N> sum = typename simd<T, N>::vector(singles(pairs(q(0), q(1)), pairs(q(2), q(3))));
+      sum.store(out);
+    }
+    return;
+  }
+#endif
+  for (idx i = 0; i < count; ++i) { out[i] = sum_of(x[i]); }
+}
+
+/// Reads four numbers from each of N places and writes them transposed: out[i][j] = in[j][i].
+template <class T, int N> SQS_INLINE void transpose_fours(const T* const (&in)[N], T* const (&out)[4]) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    // Quarter q of rows[r] holds the four numbers of place 4 q + r; the quarters are then transposed one like the other.
+    __m512 rows[4];
+    for (int r = 0; r < 4; ++r) {
+      const auto quarter = [&](int q) { return _mm_loadu_ps(in[4 * q + r]); };
+      rows[r] = _mm512_insertf32x4(_mm512_insertf32x4(_mm512_insertf32x4(_mm512_castps128_ps512(quarter(0)), quarter(1), 1),
+                                                      quarter(2), 2),
+                                   quarter(3), 3);
+    }
+    const __m512 low = _mm512_unpacklo_ps(rows[0], rows[1]), high = _mm512_unpackhi_ps(rows[0], rows[1]);
+    const __m512 low2 = _mm512_unpacklo_ps(rows[2], rows[3]), high2 = _mm512_unpackhi_ps(rows[2], rows[3]);
+    _mm512_storeu_ps(out[0], _mm512_shuffle_ps(low, low2, 0x44));
+    _mm512_storeu_ps(out[1], _mm512_shuffle_ps(low, low2, 0xEE));
+    _mm512_storeu_ps(out[2], _mm512_shuffle_ps(high, high2, 0x44));
+    _mm512_storeu_ps(out[3], _mm512_shuffle_ps(high, high2, 0xEE));
+    return;
+  }
+#endif
 #if defined(__has_builtin) && !defined(__CUDACC__)
 #if __has_builtin(__builtin_shufflevector)
-  if constexpr (N == 16 && sizeof(T) == 4) {
-    using v = typename simd<T, N>::vector;
-    // Each step halves the lanes a sum is spread over and puts two sums into one register.
-    const auto pair8 = [](v a, v b) {
-      return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-             __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-    };
-    const auto pair4 = [](v a, v b) {
-      return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
-             __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
-    };
-    const auto pair2 = [](v a, v b) {
-      return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
-             __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-    };
-    const auto pair1 = [](v a, v b) {
-      return __builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
-             __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
-    };
-    const auto at = [&](int i) { return i < K ? x[i].v : v{}; };
-    constexpr int groups = (K + 15) / 16;
-    for (int g = 0; g < groups; ++g) {
-      v level[2];
-      for (int h = 0; h < 2; ++h) {
-        const auto q = [&](int c) {
-          const int i = 16 * g + h + 2 * c;
-          return pair4(pair8(at(i), at(i + 4)), pair8(at(i + 8), at(i + 12)));
-        };
-        level[h] = pair2(q(0), q(1));
-      }
-      const v sum = pair1(level[0], level[1]);
-      // The steps set bits 2, 3, 1, 0 of the lane a sum ends in: lane i holds the sum of vector i.
-      const int count = K - 16 * g < 16 ? K - 16 * g : 16;
-      __builtin_memcpy(out + 16 * g, &sum, static_cast<std::size_t>(count) * sizeof(T));
+  if constexpr (N % 4 == 0 && sizeof(T) == 4) {
+    using v = simd<T, 4>;
+    for (int j = 0; j < N; j += 4) {
+      const auto a = v::load(in[j]).v, b = v::load(in[j + 1]).v, c = v::load(in[j + 2]).v, d = v::load(in[j + 3]).v;
+      const auto low = __builtin_shufflevector(a, b, 0, 4, 1, 5), high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+      const auto low2 = __builtin_shufflevector(c, d, 0, 4, 1, 5), high2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      v(__builtin_shufflevector(low, low2, 0, 1, 4, 5)).store(out[0] + j);
+      v(__builtin_shufflevector(low, low2, 2, 3, 6, 7)).store(out[1] + j);
+      v(__builtin_shufflevector(high, high2, 0, 1, 4, 5)).store(out[2] + j);
+      v(__builtin_shufflevector(high, high2, 2, 3, 6, 7)).store(out[3] + j);
     }
     return;
   }
 #endif
 #endif
-  for (int k = 0; k < K; ++k) { out[k] = sum_of(x[k]); }
+  for (int j = 0; j < N; ++j) {
+    for (int i = 0; i < 4; ++i) { out[i][j] = in[j][i]; }
+  }
+}
+
+/// a b + c, rounded once where the processor does so.
+template <class T, int N> simd<T, N> fma(simd<T, N> a, simd<T, N> b, simd<T, N> c) {
+#if defined(SQS_MASK_REGISTERS)
+  using vector = typename simd<T, N>::vector;
+  if constexpr (N == 16 && sizeof(T) == 4) { return vector(_mm512_fmadd_ps(a.v, b.v, c.v)); }
+  if constexpr (N == 8 && sizeof(T) == 8) { return vector(_mm512_fmadd_pd(a.v, b.v, c.v)); }
+#endif
+  return a * b + c;
 }
 
 /// 1 / x to float's last bit or so.
 template <class T, int N> simd<T, N> reciprocal(simd<T, N> x) {
-#if !defined(__CUDACC__) && defined(__AVX512F__)
-  if constexpr (std::is_same_v<T, float> && N == 16) {
-    const simd<T, N> r =
-        __builtin_ia32_rcp14ps512_mask(x.v, typename simd<T, N>::vector{}, static_cast<unsigned short>(-1));
-    return r * (T(2) - x * r);
+  if constexpr (simd<T, N>::has_estimate) {
+    const auto e = simd<T, N>::estimate(x);
+    return e * (T(2) - x * e);
+  } else {
+    return T(1) / x;
   }
-#endif
-#if !defined(__CUDACC__) && defined(__AVX__)
-  if constexpr (std::is_same_v<T, float> && N == 8) {
-    const simd<T, N> r = __builtin_ia32_rcpps256(x.v);
-    return r * (T(2) - x * r);
-  }
-#endif
-  return T(1) / x;
 }
 
 /// 2^x for -126 <= x <= 126. float: relative error below 2.5e-7; double: `std::exp2` per lane, the reference.
 template <class T, int N> simd<T, N> exp2(simd<T, N> x) {
   if constexpr (sizeof(T) == 4) {
-    using whole = typename detail::vector_of<std::int32_t, N>::type;
-    using vector = typename simd<T, N>::vector;
-    // Adding 1.5 * 2^23 leaves round(x) in the low mantissa bits.
-    constexpr float magic = 12582912.0f;
-    const vector shifted = x.v + magic;
-    const vector f = x.v - (shifted - magic);
-    // Minimax polynomial of 2^f on [-1/2, 1/2] that is exact at 0: relative error 9.2e-8.
-    vector p = 1.326472391e-3f * f + 9.671512870e-3f;
-    p = p * f + 5.550733754e-2f;
-    p = p * f + 2.402224208e-1f;
-    p = p * f + 6.931469776e-1f;
-    p = p * f + 1.0f;
-    const whole exponent = __builtin_bit_cast(whole, shifted) - std::bit_cast<std::int32_t>(magic);
-    return simd<T, N>(__builtin_bit_cast(vector, __builtin_bit_cast(whole, p) + (exponent << 23)));
+    return detail::exp2_of(x, [](simd<T, N> p, simd<T, N> shifted) { return simd<T, N>::scaled_by_bits(p, shifted); });
   } else {
     simd<T, N> y;
     for (int i = 0; i < N; ++i) { y.v[i] = std::exp2(x.v[i]); }

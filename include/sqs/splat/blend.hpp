@@ -1,189 +1,230 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Third stage of the rasterizer: alpha blending, front to back, tile by tile, one row of a tile at a time.
+/// Third stage of the rasterizer: alpha blending, front to back, tile by tile.
 ///
 /// Per pixel, over its Gaussians i in order of depth, with d = pixel centre - centre_i:
-///   alpha_i = min(alpha_max, o_i exp(-(a dx^2 + c dy^2) / 2 - b dx dy)), skipped below alpha_cut
+///   alpha_i = min(alpha_max, o_i exp(-d^T Q_i d / 2)), skipped below alpha_cut
 ///   w_i = alpha_i T_i,  T_{i+1} = T_i (1 - alpha_i),  until T reaches `stop`
-///   image = sum w_i c_i + T_end background,  depth = sum w_i z_i (not divided),  transmittance = T_end
+///   image = sum w_i c_i + T_end background,  depths as in `depth_kinds`,  transmittance = T_end
+///
+/// A cell of pixels stays in registers while the Gaussians that reach it pass by. Channels beyond the third are a
+/// matrix product: the weights of a batch are kept and multiplied with the batch's features, a few channels at a time.
 
-#include <sqs/splat/bin.hpp>
-#include <sqs/splat/detail/lanes.hpp>
+#include <sqs/exec/parallel.hpp>
+#include <sqs/splat/tile.hpp>
 
 namespace sqs::splat {
 
-/// Output of `blend`.
+/// Output of `blend`, over the pixels of all views, one view after the other.
 template <class T> struct blended {
-  tensor<T, 4> image;         ///< [V,H,W,C]
-  tensor<T, 3> depth;         ///< [V,H,W], m times opacity
-  tensor<T, 3> transmittance; ///< [V,H,W], of everything together
-  tensor<idx, 1> visited;     ///< [V*tiles], entries looked at before all pixels of the tile were finished
+  tensor<T, 2> image;           ///< [P,C]
+  tensor<T, 2> depth;           ///< [P,D] for D depth kinds
+  tensor<T, 1> transmittance;   ///< [P], of everything together
+  tensor<std::int32_t, 1> seen; ///< [tiles], entries looked at before all pixels of the tile were finished
 };
 
 namespace detail {
 
-/// A Gaussian made ready for the rows of one tile: the quadratic form in powers of two, negated.
-template <class T> struct tile_splat {
-  T x, y, depth, xx, xy, yy, opacity;
-  int row0, row1;
-};
-/// The rows are exactly those where the ellipse of the cut meets the tile's columns; none if it passes the tile by.
-template <int Tile, class T> tile_splat<T> make_tile_splat(const projected_gaussian<T>& r, idx x0, idx y0) {
-  constexpr T log2e = T(1.4426950408889634074);
-  tile_splat<T> s{r.x, r.y, r.depth, T(-0.5) * log2e * r.a, -log2e * r.b, T(-0.5) * log2e * r.c, r.opacity, 0, 0};
-  const T left = std::max(T(x0) + T(0.5) - r.x, -r.radius_x);
-  const T right = std::min(T(x0) + T(Tile) - T(0.5) - r.x, r.radius_x);
-  if (!(left <= right)) { return s; }
-  const auto bulge = [&](T d) {
-    const T u = d / r.radius_x;
-    return r.half_height * std::sqrt(std::max(T(0), T(1) - u * u));
-  };
-  // The lower edge is concave and the upper convex in d: their extremes lie at +-crest or at the nearest column.
-  const T at_end = std::clamp(r.crest, left, right), at_begin = std::clamp(-r.crest, left, right);
-  const T slack = T(0.05) + T(1e-5) * std::abs(r.shear) * T(Tile); // px, covers rounding
-  const T middle = r.y - T(0.5) - T(y0);
-  const T from = std::ceil(middle + r.shear * at_begin - bulge(at_begin) - slack);
-  const T to = std::floor(middle + r.shear * at_end + bulge(at_end) + slack) + T(1);
-  s.row0 = static_cast<int>(std::clamp(from, T(0), T(Tile)));
-  s.row1 = static_cast<int>(std::clamp(to, T(0), T(Tile)));
-  return s;
-}
-
-/// dx and o 2^q of neighbouring pixels of one row. Forward and backward share it, and every product in it has one use:
-/// so they see the same bits, whichever products the compiler fuses.
-template <int N, class T>
-inline void evaluate(const tile_splat<T>& s, const lanes<T, N>& pixel_x, T dy, lanes<T, N>& dx, lanes<T, N>& alpha) {
-  const T slope = s.xy * dy, level = s.yy * dy * dy;
-  const lanes<T, N> zero{}, least = zero + T(-100);
-  dx = pixel_x - s.x;
-  const lanes<T, N> q = dx * (s.xx * dx + slope) + level;
-  // Below 2^-100 everything is under any cut; q > 0 is rounding of an almost singular form and is skipped.
-  const lanes<T, N> value = s.opacity * exp2_of<T, N>(q > least ? q : least);
-  alpha = q <= zero ? value : zero;
-}
-
-/// One step of the recursion: the weight of this Gaussian; t becomes the transmittance after it. A finished pixel is
-/// marked by a negative T, which stays below `stop` and so needs neither a mask nor a branch.
-template <class K, int N, class T> inline lanes<T, N> blend_step(const lanes<T, N>& alpha, lanes<T, N>& t) {
-  const lanes<T, N> zero{}, stop = zero + K::stop;
-  lanes<T, N> a = alpha >= zero + K::alpha_cut ? alpha : zero;
-  if constexpr (!K::exclusive) { a = t > zero ? a : zero; }
-  const lanes<T, N> next = t * (T(1) - a), weight = a * t;
-  const auto open = next > stop;
-  const lanes<T, N> last = K::exclusive ? t : next; // the value that stays
-  t = open ? next : (last > zero ? -last : last);
-  return K::exclusive ? (open ? weight : zero) : weight;
-}
-
-/// Where tile `t` (over all views) stands.
-struct tile_place {
-  idx view, tx, ty, x0, y0;
-  int width, height; ///< pixels of the tile inside the image
-};
-template <int Tile> tile_place place_of(const tile_bins& b, idx t, idx image_width, idx image_height) {
-  const idx view = t / b.tiles(), in_view = t % b.tiles(), tx = in_view % b.tiles_x, ty = in_view / b.tiles_x;
-  return {view,
-          tx,
-          ty,
-          tx * Tile,
-          ty * Tile,
-          static_cast<int>(std::min<idx>(Tile, image_width - tx * Tile)),
-          static_cast<int>(std::min<idx>(Tile, image_height - ty * Tile))};
-}
-
-/// Sets T to 1 inside the image and to "finished" outside, so that padding never holds a tile open.
-template <int Tile, int N, class T, std::size_t Size> void start_transmittance(const tile_place& at, T (&t)[Size]) {
-  for (int p = 0; p < Tile * Tile; ++p) { t[p / N][p % N] = p / Tile < at.height && p % Tile < at.width ? 1 : -1; }
-}
-template <class T, int N, std::size_t Size> bool any_open(const lanes<T, N> (&t)[Size]) {
-  lanes<T, N> most = t[0];
-  for (const auto& v : t) { most = v > most ? v : most; }
-  T top = T(-1);
-  for (int i = 0; i < N; ++i) { top = most[i] > top ? most[i] : top; }
-  return top > T(0);
-}
-
-/// How many entries pass between two looks at whether a tile is finished.
-inline constexpr idx entries_between_checks = 16;
-
-/// The pixels of one tile. Pixel (x, y) is lane p % N of vector p / N with p = y * tile + x.
+/// The pixels of one tile while it is blended, cell by cell.
 template <class K, class T> struct forward_tile {
-  static constexpr int tile = K::tile, channels = K::channels, n = lane_count<T, tile>, per_row = tile / n;
-  using vector = lanes<T, n>;
-  vector t[tile * per_row];
-  vector depth[tile * per_row];
-  vector colour[channels][tile * per_row];
+  using shape = tile_shape<K, T>;
+  using plan = channel_plan<K>;
+  using cell = typename shape::cell;
+  using pack = typename shape::pack;
+  using batch_type = tile_batch<K, T, 64>;
 
-  void start(const tile_place& at) {
-    start_transmittance<tile, n>(at, t);
-    for (auto& v : depth) { v = vector{}; }
-    for (auto& c : colour) {
-      for (auto& v : c) { v = vector{}; }
+  struct state {
+    cell t, left; ///< T as the recursion has it, and as it was when the pixel stopped
+    cell sum[plan::fused];
+    [[no_unique_address]] maybe_array<cell, K::median ? 1 : 0, 0> median;
+    [[no_unique_address]] maybe_array<cell, plan::features, 1> feature;
+  };
+  state cells[shape::cells];
+  bool open_cells[shape::cells];
+  // Per cell the entries of the batch that reach it.
+  std::int32_t list[shape::cells][batch_type::size + batch_type::n + shape::together];
+  int length[shape::cells];
+  [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : batch_type::size + shape::together, 2> weights;
+
+  void start(const tile_place& at, const tile_grid& grid, const raster_mask& mask) {
+    for (int c = 0; c < shape::cells; ++c) {
+      auto& s = cells[c];
+      open_cells[c] = start_cell<shape>(c, at, grid, mask, s.t);
+      s.left = cell(1);
+      for (auto& x : s.sum) { x = cell(0); }
+      for (auto& x : s.median) { x = cell(0); }
+      for (auto& x : s.feature) { x = cell(0); }
     }
   }
-  void add(const tile_splat<T>& s, const T* c, const tile_place& at) {
-    for (int part = 0; part < per_row; ++part) {
-      const vector x = iota<T, n>() + (T(at.x0 + part * n) + T(0.5));
-      for (int row = s.row0; row < s.row1; ++row) {
-        const int p = row * per_row + part;
-        vector dx, alpha;
-        evaluate<n>(s, x, T(at.y0 + row) + T(0.5) - s.y, dx, alpha);
-        const vector cap = vector{} + K::alpha_max;
-        const vector w = blend_step<K, n, T>(alpha < cap ? alpha : cap, t[p]);
-        depth[p] += w * s.depth;
-        for (int k = 0; k < channels; ++k) { colour[k][p] += w * c[k]; }
+  bool open() const { return std::find(open_cells, open_cells + shape::cells, true) != open_cells + shape::cells; }
+  void add(const batch_type& batch) {
+    std::fill_n(length, shape::cells, 0);
+    batch.find_cells([&](int c, int first, const auto& reached) {
+      length[c] += store_indices(reached, first, list[c] + length[c]);
+    });
+    for (int c = 0; c < shape::cells; ++c) {
+      if (!open_cells[c] || length[c] == 0) { continue; }
+      std::fill_n(list[c] + length[c], shape::together, batch.nothing);
+      const int done = blend_cell(c, batch);
+      if constexpr (plan::features > 0) { add_features(c, batch, std::min(done, length[c])); }
+    }
+  }
+
+private:
+  /// Returns how many entries were looked at before the cell was finished.
+  int blend_cell(int index, const batch_type& batch) {
+    state& s = cells[index];
+    const pixel_centres<shape, T> pixel(batch.x0, batch.y0, index);
+    const int count = length[index];
+    cell t = s.t, left = s.left, sum[plan::fused];
+    [[maybe_unused]] cell median = s.t;
+    if constexpr (K::median) { median = s.median[0]; }
+    for (int c = 0; c < plan::fused; ++c) { sum[c] = s.sum[c]; }
+    int i = 0;
+    for (; i < count; i += shape::together) {
+      const std::int32_t* entries = list[index] + i;
+      pack alpha;
+      evaluate(batch, entries, pixel.x - batch.gather(batch.x, entries), pixel.y - batch.gather(batch.y, entries),
+               alpha, static_cast<pack*>(nullptr));
+#pragma GCC unroll 4
+      for (int e = 0; e < shape::together; ++e) {
+        const blend_step<K, cell> step(shape::one_of(alpha, e), t);
+        left = select(step.open, step.next, left);
+#pragma GCC unroll 8
+        for (int c = 0; c < plan::fused; ++c) { sum[c] = sum[c] + step.weight * batch.value[c][entries[e]]; }
+        if constexpr (K::median) {
+          const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
+          median = select(crossing, cell(batch.depth[entries[e]]), median);
+        }
+        if constexpr (plan::features > 0) { weights[i + e] = step.weight; }
+        t = step.next;
+      }
+      t = above_denormal<K>(t);
+      if (!any(t > cell(K::stop))) {
+        open_cells[index] = false;
+        i += shape::together;
+        break;
       }
     }
+    s.t = t, s.left = left;
+    if constexpr (K::median) { s.median[0] = median; }
+    for (int c = 0; c < plan::fused; ++c) { s.sum[c] = sum[c]; }
+    return i;
+  }
+
+  /// feature[c] += sum over the batch of weight * feature of the Gaussian.
+  void add_features(int index, const batch_type& batch, int count) {
+    constexpr int chunk = 24 / shape::registers, whole = plan::features / chunk * chunk;
+    for (int c = 0; c < whole; c += chunk) { add_chunk<chunk>(index, batch, count, c); }
+    if constexpr (plan::features > whole) { add_chunk<plan::features - whole>(index, batch, count, whole); }
+  }
+  template <int Chunk> void add_chunk(int index, const batch_type& batch, int count, int first) {
+    cell* const feature = cells[index].feature.begin() + first;
+    cell sum[Chunk];
+#pragma GCC unroll 24
+    for (int c = 0; c < Chunk; ++c) { sum[c] = feature[c]; }
+    for (int i = 0; i < count; ++i) {
+      const T* f = batch.features[list[index][i]] + first;
+      const cell w = weights[i];
+#pragma GCC unroll 24
+      for (int c = 0; c < Chunk; ++c) { sum[c] = sum[c] + w * f[c]; }
+    }
+#pragma GCC unroll 24
+    for (int c = 0; c < Chunk; ++c) { feature[c] = sum[c]; }
   }
 };
+
+/// Writes a finished tile into the images: first plane by plane, then pixel by pixel.
+template <class K, class T>
+void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile_grid& grid, const T* background,
+                blended<T>& out) {
+  using shape = tile_shape<K, T>;
+  using plan = channel_plan<K>;
+  using cell = typename shape::cell;
+  constexpr int channels = K::channels, depths = K::depths, edge = shape::tile;
+  static_assert(channels > 0);
+  T plane[channels + depths + 1][edge * edge];
+  for (int index = 0; index < shape::cells; ++index) {
+    const auto& s = tile.cells[index];
+    T* const corner = plane[0] + index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
+    int at_plane = 0;
+    const auto put = [&](const cell& x) {
+      T rows[shape::pixels];
+      shape::store(x, rows);
+      T* to = corner + at_plane++ * edge * edge;
+      for (int r = 0; r < shape::edge; ++r) { std::copy_n(rows + r * shape::edge, shape::edge, to + r * edge); }
+    };
+    for (int c = 0; c < plan::near_colours; ++c) { put(s.sum[c] + s.left * background[c]); }
+    for (int c = 0; c < plan::features; ++c) {
+      put(s.feature[c] + s.left * background[plan::near_colours + c]);
+    }
+    const cell& z = s.sum[plan::z ? plan::near_colours : 0];
+    if constexpr (K::accumulated) { put(z); }
+    if constexpr (K::expected) {
+      const cell opacity = cell(1) - s.left;
+      put(select(opacity > cell(0), z * reciprocal(opacity), cell(0)));
+    }
+    if constexpr (K::inverse) { put(s.sum[plan::fused - 1]); }
+    if constexpr (K::median) { put(s.median[0]); }
+    put(s.left);
+  }
+  const auto& view = grid[at.view];
+  const auto write = [&](auto width) {
+    for (int y = 0; y < at.height; ++y) {
+      const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
+      const T* row = plane[0] + y * edge;
+      T *image = out.image.data() + first * channels, *depth = out.depth.data() + first * depths;
+      for (int x = 0; x < width; ++x) {
+        for (int c = 0; c < channels; ++c) { image[x * channels + c] = row[c * edge * edge + x]; }
+        for (int c = 0; c < depths; ++c) { depth[x * depths + c] = row[(channels + c) * edge * edge + x]; }
+      }
+      std::copy_n(row + (channels + depths) * edge * edge, idx{width}, out.transmittance.data() + first);
+    }
+  };
+  if (at.width == edge) {
+    write(std::integral_constant<int, edge>{});
+  } else {
+    write(at.width);
+  }
+}
 
 } // namespace detail
 
-/// Blends the tiles' lists.
+/// Memory for the images of a grid.
+template <raster_config Config, class T> blended<T> make_blended(cpu& e, const tile_grid& grid) {
+  using k = raster_constants<Config, T>;
+  return {empty<T, 2>(e, {grid.pixels(), k::channels}), empty<T, 2>(e, {grid.pixels(), k::depths}),
+          empty<T, 1>(e, {grid.pixels()}), empty<std::int32_t, 1>(e, {grid.tiles()})};
+}
+
+/// Blends the lists of a band's tiles into the images.
 ///
-/// Shapes      records [V,G] and bins of the same configuration; colours [G,C]; background [V,C].
+/// Shapes      records and bins of the same configuration; colours [G, columns]; background [V,C].
 /// Execution   parallel over tiles; bitwise the same for any thread count.
 /// Cost        20 + 2C flop per (pixel, Gaussian) pair looked at.
-template <raster_config Config, class T> blended<T> blend(cpu& e, const tensor<projected_gaussian<T>, 2>& records,
-                                                          const tile_bins& bins, const tensor<T, 2>& colours,
-                                                          const tensor<T, 2>& background, int width, int height) {
+template <raster_config Config, class T>
+void blend(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins, const tensor<T, 2>& colours,
+           const tensor<T, 2>& background, const raster_mask& mask, blended<T>& out) {
   using k = raster_constants<Config, T>;
-  constexpr int channels = k::channels, tile = k::tile, n_lanes = detail::lane_count<T, tile>;
-  const idx views = bins.views, n = records.extent(1), w = width, h = height;
-  blended<T> out{empty<T, 4>(e, {views, h, w, channels}), empty<T, 3>(e, {views, h, w}), empty<T, 3>(e, {views, h, w}),
-                 empty<idx, 1>(e, {views * bins.tiles()})};
-  const auto one_tile = [&](idx index) {
-    const auto at = detail::place_of<tile>(bins, index, w, h);
+  const auto one_tile = [&](idx tile) {
+    const auto at = detail::place_of<k::tile>(grid, tile);
     detail::forward_tile<k, T> pixels;
-    pixels.start(at);
-    const idx first = bins.tile_begin.data()[index], last = bins.tile_begin.data()[index + 1];
-    idx i = first;
-    for (; i < last; ++i) {
-      if ((i - first) % detail::entries_between_checks == 0 && !detail::any_open<T, n_lanes>(pixels.t)) { break; }
-      const idx g = bins.order.data()[i];
-      pixels.add(detail::make_tile_splat<tile>(records.data()[at.view * n + g], at.x0, at.y0),
-                 colours.data() + g * channels, at);
+    typename detail::forward_tile<k, T>::batch_type batch;
+    pixels.start(at, grid, mask);
+    const idx begin = bins.begin.data()[tile - bins.first_tile], end = bins.begin.data()[tile - bins.first_tile + 1];
+    idx i = begin;
+    const bool drawn = !mask.tiles || mask.tiles.data()[tile] != 0;
+    while (i < end && drawn && pixels.open()) {
+      i += batch.fill(p.records.data(), bins.order.data() + i, end - i, colours.data(), at);
+      pixels.add(batch);
     }
-    out.visited.data()[index] = i - first;
-    const T* back = background.data() + at.view * channels;
-    for (int y = 0; y < at.height; ++y) {
-      for (int x = 0; x < at.width; ++x) {
-        const idx pixel = (at.view * h + at.y0 + y) * w + at.x0 + x;
-        const int p = (y * tile + x) / n_lanes, lane = x % n_lanes;
-        const T t = std::abs(pixels.t[p][lane]);
-        out.depth.data()[pixel] = pixels.depth[p][lane];
-        out.transmittance.data()[pixel] = t;
-        for (int c = 0; c < channels; ++c) {
-          out.image.data()[pixel * channels + c] = pixels.colour[c][p][lane] + t * back[c];
-        }
-      }
-    }
+    out.seen.data()[tile] = static_cast<std::int32_t>(i - begin);
+    detail::store_tile(pixels, at, grid, background.data() + at.view * k::channels, out);
   };
-  parallel_for(e, views * bins.tiles(), 1, [&](idx begin, idx end) {
-    for (idx t = begin; t < end; ++t) { one_tile(t); }
+  parallel_for(e, bins.last_tile - bins.first_tile, 1, [&](idx begin, idx end) {
+    for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + t); }
   });
-  return out;
 }
 
 } // namespace sqs::splat

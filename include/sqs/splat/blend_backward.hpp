@@ -7,183 +7,416 @@
 /// and S_i = S_total - sum_{j<=i} w_j s_j where S_total comes from the stored outputs: one number per pixel, no
 /// checkpoints, and the same T sequence as forward.
 
+#include <sqs/splat/bin.hpp>
 #include <sqs/splat/blend.hpp>
 
 namespace sqs::splat {
 
+/// What is summed over the pixels of a projected Gaussian. With g = dL/d(log alpha) and d = pixel - centre:
+/// 0 .. 5  g, g dx, g dy, g dx^2, g dx dy, g dy^2: the gradients of centre, conic and opacity follow from them
+/// then    |dL/d(centre)| in x and y with raster_config::absgrad; z's gradient with a depth kind; the channels'.
+template <raster_config Config> struct moment_plan {
+  using k = raster_constants<Config, float>;
+  static constexpr int absgrad = 6, depth = absgrad + (k::absgrad ? 2 : 0), colours = depth + (k::depth != 0 ? 1 : 0),
+                       count = colours + k::channels;
+};
+
 /// Output of `blend_backward`.
 template <class T> struct blend_gradients {
-  tensor<projected_gradient<T>, 2> records; ///< [V,G]; set where the record is visible
-  tensor<T, 2> colours;                     ///< [G,C]
-  tensor<T, 2> background;                  ///< [V,C]
+  tensor<T, 2> moments;    ///< [M, moment_plan::count]
+  tensor<T, 2> background; ///< [V,C]
+};
+
+/// dL/d(outputs), over the pixels of all views.
+template <class T> struct image_gradients {
+  tensor<T, 2> image;         ///< [P,C]
+  tensor<T, 2> depth;         ///< [P,D]
+  tensor<T, 1> transmittance; ///< [P]
 };
 
 namespace detail {
 
-/// Sums kept per (tile, Gaussian): sum g, g dx, g dy, g dx^2, g dx dy, g dy^2 with g = alpha dL/dalpha, then depth and
-/// colours. Everything else follows per Gaussian.
-inline constexpr int moment_count = 6;
-template <class K> inline constexpr int slot_width = moment_count + 1 + K::channels;
-
-/// The pixels of one tile, laid out as in `forward_tile`.
+/// The pixels of one tile, and the sums over them for every Gaussian of a batch.
+///
+/// Forward goes cell by cell; here the Gaussians come first, so that their sums stay in registers while their cells pass.
+/// A pair is a Gaussian and a cell it reaches; what needs no transmittance is computed for all pairs of a batch before
+/// the recursion begins, so that its long chains overlap.
 template <class K, class T> struct backward_tile {
-  static constexpr int tile = K::tile, channels = K::channels, width = slot_width<K>;
-  static constexpr int n = lane_count<T, tile>, per_row = tile / n;
-  using vector = lanes<T, n>;
-  vector t[tile * per_row];
-  vector rest[tile * per_row]; ///< S_i
-  vector d_depth[tile * per_row];
-  vector d_colour[channels][tile * per_row];
+  using shape = tile_shape<K, T>;
+  using plan = channel_plan<K>;
+  using number = typename shape::number;
+  using cell = typename shape::cell;
+  using pack = typename shape::pack;
+  using batch_type = tile_batch<K, T, 16>;
+  static constexpr int edge = shape::tile, area = edge * edge;
+  // Sums of a Gaussian: six moments, |centre gradient|, d(fused values), d(median's z), d(features).
+  static constexpr int abs_at = 6, value_at = abs_at + (K::absgrad ? 2 : 0), median_at = value_at + plan::fused,
+                       feature_at = median_at + (K::median ? 1 : 0), sums = feature_at + plan::features;
 
-  void load(const tile_place& at, const blended<T>& out, const tensor<T, 4>& d_image, const tensor<T, 3>& d_z,
-            const tensor<T, 3>& d_t) {
-    const idx w = out.depth.extent(2), h = out.depth.extent(1);
-    start_transmittance<tile, n>(at, t);
-    for (int i = 0; i < tile * tile; ++i) {
-      const int x = i % tile, y = i / tile, p = i / n, lane = i % n;
-      const bool inside = x < at.width && y < at.height;
-      const idx pixel = inside ? (at.view * h + at.y0 + y) * w + at.x0 + x : 0;
-      T sum = T(0);
-      for (int c = 0; c < channels; ++c) {
-        const T d = inside ? d_image.data()[pixel * channels + c] : T(0);
-        d_colour[c][p][lane] = d;
-        sum += inside ? d * out.image.data()[pixel * channels + c] : T(0);
+  struct state {
+    cell t, rest, x, y; ///< T, S and the pixel centres
+    cell d_value[plan::fused];
+    [[no_unique_address]] maybe_array<cell, K::median ? 1 : 0, 0> d_median;
+    [[no_unique_address]] maybe_array<cell, plan::features, 1> d_feature;
+  };
+  struct pair {
+    cell alpha, inverse; ///< and 1 / (1 - alpha)
+    [[no_unique_address]] maybe_array<cell, (K::cut_width > T(0)) ? 1 : 0, 0> slope;
+    [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 1> along; ///< features . dImage
+    [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 2> weight;
+  };
+  static constexpr int most_pairs = batch_type::size * shape::cells;
+  state cells[shape::cells];
+  bool open_cells[shape::cells];
+  number sum[batch_type::size][sums];
+  pair pairs[most_pairs + shape::together];
+  std::int32_t pair_entry[most_pairs + 16], pair_cell[most_pairs + 16];
+  int first_pair[batch_type::size + 1];
+
+  /// Reads the gradients of the tile's pixels; returns the background's gradient in `d_background`.
+  void start(const tile_place& at, const tile_grid& grid, const raster_mask& mask, const blended<T>& out,
+             const image_gradients<T>& d, T* d_background) {
+    planes p;
+    std::fill_n(d_background, K::channels, T(0));
+    if (at.width == edge) {
+      p.read(at, grid, out, d, d_background, std::integral_constant<int, edge>{});
+    } else {
+      p.read(at, grid, out, d, d_background, at.width);
+    }
+    for (int index = 0; index < shape::cells; ++index) {
+      auto& s = cells[index];
+      open_cells[index] = start_cell<shape>(index, at, grid, mask, s.t);
+      const pixel_centres<shape, T> centres(T(at.x0), T(at.y0), index);
+      s.x = shape::one_of(centres.x, 0), s.y = shape::one_of(centres.y, 0);
+      const int corner = index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
+      const auto load = [&](const T* plane) {
+        T rows[shape::pixels];
+        for (int r = 0; r < shape::edge; ++r) { std::copy_n(plane + corner + r * edge, shape::edge, rows + r * shape::edge); }
+        return shape::load(rows);
+      };
+      s.rest = load(p.rest);
+      for (int c = 0; c < plan::fused; ++c) { s.d_value[c] = load(p.value[c]); }
+      for (auto& m : s.d_median) { m = load(p.median); }
+      if constexpr (plan::features > 0) {
+        for (int c = 0; c < plan::features; ++c) { s.d_feature[c] = load(p.value[plan::fused + c]); }
       }
-      const T d = inside ? d_z.data()[pixel] : T(0);
-      d_depth[p][lane] = d;
-      rest[p][lane] =
-          inside ? sum + d * out.depth.data()[pixel] + d_t.data()[pixel] * out.transmittance.data()[pixel] : T(0);
     }
   }
 
-  /// Replays one Gaussian and adds its pixels to the sums.
-  void add(const tile_splat<T>& s, const T* c, const tile_place& at, T* slot) {
-    vector sums[width]{};
-    const vector zero{}, cap = zero + K::alpha_max;
-    for (int part = 0; part < per_row; ++part) {
-      const vector x = iota<T, n>() + (T(at.x0 + part * n) + T(0.5));
-      for (int row = s.row0; row < s.row1; ++row) {
-        const int p = row * per_row + part;
-        const T dy = T(at.y0 + row) + T(0.5) - s.y;
-        vector dx, alpha;
-        evaluate<n>(s, x, dy, dx, alpha);
-        const vector capped = alpha < cap ? alpha : cap, before = t[p];
-        const vector w = blend_step<K, n, T>(capped, t[p]);
-        vector along = s.depth * d_depth[p];
-        for (int k = 0; k < channels; ++k) { along += c[k] * d_colour[k][p]; }
-        rest[p] -= w * along;
-        const vector d_alpha = before * along - rest[p] / (T(1) - capped);
-        const vector g_open = alpha < cap ? alpha * d_alpha : zero;
-        const vector g = w > zero ? g_open : zero;
-        const vector gx = g * dx, gy = g * dy;
-        sums[0] += g;
-        sums[1] += gx;
-        sums[2] += gy;
-        sums[3] += gx * dx;
-        sums[4] += gx * dy;
-        sums[5] += gy * dy;
-        sums[6] += w * d_depth[p];
-        for (int k = 0; k < channels; ++k) { sums[moment_count + 1 + k] += w * d_colour[k][p]; }
+  /// Replays a batch: sum[i] takes the sums of its entry i.
+  void add(const batch_type& batch) {
+    list_pairs(batch);
+    find_alphas(batch);
+    for (int i = 0; i < batch.count; ++i) {
+      if constexpr (plan::features > 0) { features_along(i, batch); }
+      replay(i, batch);
+      if constexpr (plan::features > 0) { feature_sums(i); }
+    }
+    for (int c = 0; c < shape::cells; ++c) {
+      auto& s = cells[c];
+      s.t = above_denormal<K>(s.t);
+      open_cells[c] = open_cells[c] && any(s.t > cell(K::stop));
+    }
+  }
+
+private:
+  /// What is read of a tile's pixels, row by row; zero outside the image.
+  struct planes {
+    T rest[area], value[plan::fused + plan::features][area], median[K::median ? area : 1];
+
+    template <class Width>
+    void read(const tile_place& at, const tile_grid& grid, const blended<T>& out, const image_gradients<T>& d,
+              T* d_background, Width width) {
+      const auto& view = grid[at.view];
+      T background[K::channels]{};
+      if (at.width < edge || at.height < edge) { clear(); }
+      if constexpr (K::depths > 0) { std::fill_n(value[0] + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0)); }
+      for (int y = 0; y < at.height; ++y) {
+        const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
+        const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
+        const T *t = out.transmittance.data() + first, *d_t = d.transmittance.data() + first;
+        for (int x = 0; x < width; ++x) {
+          T sum = t[x] * d_t[x];
+          for (int c = 0; c < K::channels; ++c) {
+            const T v = d_image[x * K::channels + c];
+            value[c < plan::near_colours ? c : c - plan::near_colours + plan::fused][y * edge + x] = v;
+            sum += v * image[x * K::channels + c];
+            background[c] += t[x] * v;
+          }
+          rest[y * edge + x] = sum;
+        }
+        if constexpr (K::depths > 0) {
+          for (int x = 0; x < width; ++x) { read_depth(y * edge + x, first + x, t[x], out, d); }
+        }
+      }
+      std::copy_n(background, K::channels, d_background);
+    }
+    void clear() {
+      std::fill_n(rest, area, T(0));
+      std::fill_n(value[0], (plan::fused + plan::features) * area, T(0));
+      std::fill_n(median, K::median ? area : 1, T(0));
+    }
+    void read_depth(int to, idx pixel, T t, const blended<T>& out, const image_gradients<T>& d) {
+      const T *d_depth = d.depth.data() + pixel * K::depths, *depth = out.depth.data() + pixel * K::depths;
+      T& d_z = value[plan::z ? plan::near_colours : 0][to];
+      if constexpr (K::accumulated) {
+        d_z += *d_depth;
+        rest[to] += *d_depth++ * *depth++;
+      }
+      if constexpr (K::expected) { // z / (1 - T) depends on both, and T is everyone's
+        const T opacity = T(1) - t;
+        if (opacity > T(0)) {
+          d_z += *d_depth / opacity;
+          rest[to] += *d_depth * *depth * (T(1) + t / opacity);
+        }
+        ++d_depth, ++depth;
+      }
+      if constexpr (K::inverse) {
+        value[plan::fused - 1][to] = *d_depth;
+        rest[to] += *d_depth++ * *depth++;
+      }
+      if constexpr (K::median) { median[to] = *d_depth; }
+    }
+  };
+
+  static SQS_INLINE void accumulate(number& sum, const cell& a, const cell& b) {
+    for (int r = 0; r < shape::registers; ++r) { sum = fma(a.r[r], b.r[r], sum); }
+  }
+  static SQS_INLINE void accumulate(number& sum, const cell& a) {
+    for (int r = 0; r < shape::registers; ++r) { sum = sum + a.r[r]; }
+  }
+
+  void list_pairs(const batch_type& batch) {
+    // Bit c of a Gaussian's number says that it reaches cell c of 16: a sum of powers of two, exact in any scalar type.
+    constexpr int groups = (shape::cells + 15) / 16;
+    T reached_by[groups][batch_type::size];
+    number bits[groups];
+    batch.find_cells([&](int c, int first, const auto& reached) {
+      number& cells_bits = bits[c / 16];
+      if (c % 16 == 0) { cells_bits = number(); }
+      if (open_cells[c]) { cells_bits = cells_bits + select(reached, number(T(1 << c % 16)), number()); }
+      if (c % 16 == 15 || c == shape::cells - 1) { cells_bits.store(reached_by[c / 16] + first); }
+    });
+    int n = 0;
+    for (int i = 0; i < batch.count; ++i) {
+      first_pair[i] = n;
+      for (int g = 0; g < groups; ++g) {
+        std::fill_n(pair_entry + n, 16, i); // as many as there may be: the next Gaussian overwrites what was too many
+        n += store_bits(static_cast<unsigned>(reached_by[g][i]), 16 * g, pair_cell + n);
       }
     }
-    for (int m = 0; m < width; ++m) { slot[m] = sum_of<T, n>(sums[m]); }
+    first_pair[batch.count] = n;
+    std::fill_n(pair_entry + n, shape::together, batch.nothing);
+    std::fill_n(pair_cell + n, shape::together, 0);
+  }
+  void find_alphas(const batch_type& batch) {
+    for (int p = 0; p < first_pair[batch.count]; p += shape::together) {
+      const std::int32_t* entries = pair_entry + p;
+      pack x, y, a, s;
+#pragma GCC unroll 4
+      for (int e = 0; e < shape::together; ++e) {
+        const state& c = cells[pair_cell[p + e]];
+#pragma GCC unroll 8
+        for (int r = 0; r < shape::registers; ++r) {
+          x.r[e * shape::registers + r] = c.x.r[r], y.r[e * shape::registers + r] = c.y.r[r];
+        }
+      }
+      evaluate(batch, entries, x - batch.gather(batch.x, entries), y - batch.gather(batch.y, entries), a,
+               K::cut_width > T(0) ? &s : static_cast<pack*>(nullptr));
+      const pack inverse = reciprocal(pack(1) - a);
+#pragma GCC unroll 4
+      for (int e = 0; e < shape::together; ++e) {
+        auto& to = pairs[p + e];
+        to.alpha = shape::one_of(a, e), to.inverse = shape::one_of(inverse, e);
+        if constexpr (K::cut_width > T(0)) { to.slope[0] = shape::one_of(s, e); }
+      }
+    }
+  }
+  /// The recursion over the cells of one Gaussian.
+  void replay(int i, const batch_type& batch) {
+    number total[value_at + plan::fused + (K::median ? 1 : 0)];
+    const T centre_x = batch.x[i], centre_y = batch.y[i];
+    T value[plan::fused];
+    for (int c = 0; c < plan::fused; ++c) { value[c] = batch.value[c][i]; }
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+      state& s = cells[pair_cell[p]];
+      const cell alpha = pairs[p].alpha, t = s.t;
+      const blend_step<K, cell> step(alpha, t);
+      cell toward = s.d_value[0] * value[0];
+#pragma GCC unroll 8
+      for (int c = 1; c < plan::fused; ++c) { toward = fma(s.d_value[c], cell(value[c]), toward); }
+      if constexpr (plan::features > 0) { toward = toward + pairs[p].along[0]; }
+      const cell rest = fma(-step.weight, toward, s.rest);
+      const cell d_alpha = fma(-rest, pairs[p].inverse, t * toward);
+      s.t = step.next, s.rest = rest;
+      const auto moves = step.open & (alpha < cell(K::alpha_max));
+      cell d = alpha * d_alpha;
+      if constexpr (K::cut_width > T(0)) { d = pairs[p].slope[0] * d_alpha; }
+      d = select(moves, d, cell(0));
+      const cell x = s.x - centre_x, y = s.y - centre_y, d_x = d * x, d_y = d * y;
+      accumulate(total[0], d);
+      accumulate(total[1], d_x);
+      accumulate(total[2], d_y);
+      accumulate(total[3], d_x, x);
+      accumulate(total[4], d_x, y);
+      accumulate(total[5], d_y, y);
+      if constexpr (K::absgrad) { add_absolute(batch, i, d_x, d_y, total); }
+#pragma GCC unroll 8
+      for (int c = 0; c < plan::fused; ++c) { accumulate(total[value_at + c], step.weight, s.d_value[c]); }
+      if constexpr (K::median) {
+        const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
+        accumulate(total[median_at], select(crossing, s.d_median[0], cell(0)));
+      }
+      if constexpr (plan::features > 0) { pairs[p].weight[0] = step.weight; }
+    }
+    for (int k = 0; k < feature_at; ++k) { sum[i][k] = total[k]; }
+  }
+
+  /// |g Q d| = |dL/d(centre)| of each pixel.
+  static void add_absolute(const batch_type& batch, int g, const cell& d_x, const cell& d_y, number* to) {
+    constexpr T scale = T(1.3862943611198906188);
+    const T lx = batch.lx[g], k = batch.k[g], ly = batch.ly[g];
+    const T a = scale * lx * lx, b = k * a, c = scale * ly * ly + k * b;
+    accumulate(to[abs_at], abs(d_x * a + d_y * b));
+    accumulate(to[abs_at + 1], abs(d_x * b + d_y * c));
+  }
+
+  // Features go a few registers full at a time.
+  static constexpr int chunk = 16, whole = plan::features / chunk * chunk;
+  /// along = features . dImage for every cell of a Gaussian.
+  void features_along(int i, const batch_type& batch) {
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) { pairs[p].along[0] = cell(0); }
+    if constexpr (whole > 0) {
+      for (int c = 0; c < whole; c += chunk) { add_along<chunk>(i, batch, c); }
+    }
+    if constexpr (plan::features > whole) { add_along<plan::features - whole>(i, batch, whole); }
+  }
+  template <int Channels> void add_along(int i, const batch_type& batch, int first) {
+    number f[Channels];
+#pragma GCC unroll 16
+    for (int c = 0; c < Channels; ++c) { f[c] = number(batch.features[i][first + c]); }
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+      const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
+      cell even = pairs[p].along[0], odd(0); // two sums, for the latency
+#pragma GCC unroll 16
+      for (int c = 0; c < Channels; ++c) { (c % 2 == 0 ? even : odd) = fma(d[c], cell(f[c]), c % 2 == 0 ? even : odd); }
+      pairs[p].along[0] = even + odd;
+    }
+  }
+  /// d(features) = weight * dImage, summed over the cells of a Gaussian.
+  void feature_sums(int i) {
+    if constexpr (whole > 0) {
+      for (int c = 0; c < whole; c += chunk) { sum_features<chunk>(i, c); }
+    }
+    if constexpr (plan::features > whole) { sum_features<plan::features - whole>(i, whole); }
+  }
+  template <int Channels> void sum_features(int i, int first) {
+    number total[Channels];
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+      const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
+      const cell w = pairs[p].weight[0];
+#pragma GCC unroll 16
+      for (int c = 0; c < Channels; ++c) { accumulate(total[c], w, d[c]); }
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < Channels; ++c) { sum[i][feature_at + first + c] = total[c]; }
   }
 };
 
-/// dL/dbackground of the pixels of one tile.
-template <class K, class T>
-void background_of_tile(const tile_place& at, const blended<T>& out, const backward_tile<K, T>& tile_data, T* sums) {
-  const idx w = out.depth.extent(2), h = out.depth.extent(1);
-  for (int c = 0; c < K::channels; ++c) { sums[c] = T(0); }
-  for (int y = 0; y < at.height; ++y) {
-    for (int x = 0; x < at.width; ++x) {
-      const T t = out.transmittance.data()[(at.view * h + at.y0 + y) * w + at.x0 + x];
-      const int p = (y * K::tile + x) / tile_data.n;
-      for (int c = 0; c < K::channels; ++c) { sums[c] += t * tile_data.d_colour[c][p][x % tile_data.n]; }
-    }
+/// One Gaussian's sums in the order of `moment_plan`.
+template <raster_config Config, class Tile, class T> void write_moments(const T* total, T depth, T* out) {
+  using k = raster_constants<Config, T>;
+  using plan = channel_plan<k>;
+  T* to = std::copy_n(total, Tile::value_at, out);
+  if constexpr (k::depth != 0) {
+    T d = T(0);
+    if constexpr (plan::z) { d += total[Tile::value_at + plan::near_colours]; }
+    if constexpr (plan::inverse_z) { d -= total[Tile::value_at + plan::fused - 1] / (depth * depth); }
+    if constexpr (k::median) { d += total[Tile::median_at]; }
+    *to++ = d;
   }
-}
-
-/// The slot of Gaussian g in tile (tx, ty) of a view.
-template <class T> idx slot_of(const projected_gaussian<T>& r, idx first_slot, const tile_place& at) {
-  return first_slot + (at.ty - r.tile_y0) * (r.tile_x1 - r.tile_x0) + (at.tx - r.tile_x0);
-}
-
-/// Sums the slots of one (view, Gaussian) pair, finishes what is common to its pixels, adds to its colours' gradient.
-template <class K, class T>
-projected_gradient<T> gather_slots(const projected_gaussian<T>& r, const T* slots, idx count, T* d_colour) {
-  T m[slot_width<K>]{};
-  for (idx i = 0; i < count; ++i) {
-    for (int j = 0; j < slot_width<K>; ++j) { m[j] += slots[i * slot_width<K> + j]; }
-  }
-  for (int c = 0; c < K::channels; ++c) { d_colour[c] += m[moment_count + 1 + c]; }
-  return {.x = r.a * m[1] + r.b * m[2],
-          .y = r.b * m[1] + r.c * m[2],
-          .depth = m[6],
-          .a = T(-0.5) * m[3],
-          .b = -m[4],
-          .c = T(-0.5) * m[5],
-          .opacity = m[0] / r.opacity};
+  to = std::copy_n(total + Tile::value_at, plan::near_colours, to);
+  std::copy_n(total + Tile::feature_at, plan::features, to);
 }
 
 } // namespace detail
 
-/// Backward pass of `blend`.
-///
-/// Shapes      `out` is what `blend` returned for the same arguments; d_image [V,H,W,C], d_depth and d_transmittance
-///             [V,H,W].
-/// Gradient    records (centre, depth, conic, opacity), colours and background. None passes a capped alpha.
-/// Execution   parallel over tiles, then over Gaussians; bitwise the same for any thread count: every (tile, Gaussian)
-///             pair writes its own slot, and slots are summed in order.
-/// Cost        45 + 6C flop per pair looked at, 4 (7 + C) bytes per intersection in float.
+/// Gradients of nothing: what `blend_backward` adds to.
 template <raster_config Config, class T>
-blend_gradients<T> blend_backward(cpu& e, const tensor<projected_gaussian<T>, 2>& records, const tile_bins& bins,
-                                  const tensor<T, 2>& colours, const blended<T>& out, const tensor<T, 4>& d_image,
-                                  const tensor<T, 3>& d_depth, const tensor<T, 3>& d_transmittance) {
+blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const tile_grid& grid) {
+  return {zeros<T, 2>(e, {p.count(), moment_plan<Config>::count}),
+          zeros<T, 2>(e, {grid.count, raster_constants<Config, T>::channels})};
+}
+
+/// Backward pass of `blend` for a band; adds to `sum`.
+///
+/// Shapes      `out` holds what `blend` returned for the same arguments.
+/// Gradient    see `moment_plan`, and the background. None passes a capped alpha.
+/// Execution   parallel over tiles, then over records; bitwise the same for any thread count and any bands: every (tile,
+///             Gaussian) pair writes its own slot, and slots are summed in order.
+/// Cost        45 + 6C flop per pair looked at, 4 (6 + C) bytes per intersection in float.
+template <raster_config Config, class T>
+void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins,
+                    const tensor<T, 2>& colours, const raster_mask& mask, const blended<T>& out,
+                    const image_gradients<T>& d, blend_gradients<T>& sum) {
   using k = raster_constants<Config, T>;
-  constexpr int channels = k::channels, tile = k::tile, slot = detail::slot_width<k>;
-  const idx views = bins.views, n = records.extent(1), h = out.depth.extent(1), w = out.depth.extent(2);
-  auto slots = empty<T, 2>(e, {bins.intersections(), slot});
-  auto tile_background = empty<T, 2>(e, {views * bins.tiles(), channels});
-  const auto one_tile = [&](idx index) {
-    const auto at = detail::place_of<tile>(bins, index, w, h);
-    detail::backward_tile<k, T> pixels;
-    pixels.load(at, out, d_image, d_depth, d_transmittance);
-    detail::background_of_tile<k>(at, out, pixels, tile_background.data() + index * channels);
-    const idx first = bins.tile_begin.data()[index], last = bins.tile_begin.data()[index + 1];
-    const idx stop = first + out.visited.data()[index];
-    for (idx i = first; i < last; ++i) {
-      const idx g = bins.order.data()[i], pair = at.view * n + g;
-      const auto& r = records.data()[pair];
-      T* target = slots.data() + detail::slot_of(r, bins.first_slot.data()[pair], at) * slot;
-      if (i < stop) {
-        pixels.add(detail::make_tile_splat<tile>(r, at.x0, at.y0), colours.data() + g * channels, at, target);
-      } else {
-        std::fill_n(target, slot, T(0));
+  using tile_type = detail::backward_tile<k, T>;
+  constexpr int width = moment_plan<Config>::count;
+  const idx tiles = bins.last_tile - bins.first_tile;
+  auto slots = empty<T, 2>(e, {bins.intersections(), width});
+  auto used = zeros<std::uint8_t, 1>(e, {bins.intersections()}); // many entries lie behind what a tile shows
+  auto tile_background = empty<T, 2>(e, {tiles, k::channels});
+  const auto one_tile = [&](idx tile) {
+    const auto at = detail::place_of<k::tile>(grid, tile);
+    tile_type pixels;
+    typename tile_type::batch_type batch;
+    pixels.start(at, grid, mask, out, d, tile_background.data() + (tile - bins.first_tile) * k::channels);
+    const idx begin = bins.begin.data()[tile - bins.first_tile];
+    const idx seen = begin + out.seen.data()[tile];
+    const auto slot_of = [&](idx entry) {
+      const std::int32_t record = bins.order.data()[entry];
+      const tile_box b = bins.band.clip(p.boxes.data()[record], grid, at.view);
+      return bins.first_slot.data()[record] + (at.ty - b.y0) * (b.x1 - b.x0) + (at.tx - b.x0);
+    };
+    for (idx i = begin; i < seen; i += batch.size) {
+      const idx count = batch.fill(p.records.data(), bins.order.data() + i, seen - i, colours.data(), at);
+      for (idx j = i; j < i + count; ++j) {
+        __builtin_prefetch(p.boxes.data() + bins.order.data()[j]);
+        __builtin_prefetch(bins.first_slot.data() + bins.order.data()[j]);
+      }
+      pixels.add(batch);
+      T total[batch.size * tile_type::sums + 16];
+      sums_of(pixels.sum[0], count * tile_type::sums, total);
+      for (idx j = 0; j < count; ++j) {
+        const idx slot = slot_of(i + j);
+        used.data()[slot] = 1;
+        detail::write_moments<Config, tile_type>(total + j * tile_type::sums, batch.depth[j],
+                                                 slots.data() + slot * width);
       }
     }
   };
-  parallel_for(e, views * bins.tiles(), 1, [&](idx begin, idx end) {
-    for (idx t = begin; t < end; ++t) { one_tile(t); }
+  parallel_for(e, tiles, 1, [&](idx begin, idx end) {
+    for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + t); }
   });
-  blend_gradients<T> d{empty<projected_gradient<T>, 2>(e, {views, n}), zeros<T, 2>(e, {n, channels}),
-                       zeros<T, 2>(e, {views, channels})};
-  parallel_for(e, n, 128, [&](idx begin, idx end) {
-    for (idx g = begin; g < end; ++g) {
-      for (idx v = 0; v < views; ++v) {
-        const idx pair = v * n + g, first = bins.first_slot.data()[pair];
-        const auto& r = records.data()[pair];
-        if (!r.visible()) { continue; }
-        d.records.data()[pair] = detail::gather_slots<k>(
-            r, slots.data() + first * slot, bins.first_slot.data()[pair + 1] - first, d.colours.data() + g * channels);
+  parallel_for(e, p.count(), 1024, [&](idx begin, idx end) {
+    for (idx i = begin; i < end; ++i) {
+      T* const to = sum.moments.data() + i * width;
+      T moments[width];
+      std::copy_n(to, width, moments);
+      for (idx s = bins.first_slot.data()[i]; s < bins.first_slot.data()[i + 1]; ++s) {
+        if (used.data()[s] == 0) { continue; }
+        for (int j = 0; j < width; ++j) { moments[j] += slots.data()[s * width + j]; }
       }
+      std::copy_n(moments, width, to);
     }
   });
-  for (idx t = 0; t < views * bins.tiles(); ++t) {
-    T* sum = d.background.data() + t / bins.tiles() * channels;
-    for (int c = 0; c < channels; ++c) { sum[c] += tile_background.data()[t * channels + c]; }
+  for (idx v = 0; v < grid.count; ++v) {
+    T* const to = sum.background.data() + v * k::channels;
+    const idx first = std::max(bins.first_tile, grid[v].first_tile), last = std::min(bins.last_tile, grid[v + 1].first_tile);
+    for (idx t = first; t < last; ++t) {
+      for (int c = 0; c < k::channels; ++c) { to[c] += tile_background.data()[(t - bins.first_tile) * k::channels + c]; }
+    }
   }
-  return d;
 }
 
 } // namespace sqs::splat

@@ -1,161 +1,145 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// First stage of the rasterizer: every Gaussian seen by every camera as a 2D Gaussian (EWA splatting), and the way
-/// back. A pair of stages can be used without the others: the records are plain data.
+/// First stage of the rasterizer: every Gaussian seen by every camera as a 2D Gaussian (EWA splatting). First all pairs
+/// are looked at with a bound on the extent, then those that may be seen are projected; both a register of Gaussians
+/// at a time. The way back is project_backward.hpp.
 
 #include <sqs/exec/parallel.hpp>
-#include <sqs/splat/config.hpp>
+#include <sqs/gaussian/spherical_harmonics.hpp>
+#include <sqs/geometry/camera_projection.hpp>
 #include <sqs/splat/scene.hpp>
 
 namespace sqs::splat {
-
-/// One Gaussian in one image. Pixels; pixel centres lie at integer + 0.5.
-template <class T> struct projected_gaussian {
-  T x{}, y{};      ///< centre
-  T depth{};       ///< camera-frame z of the centre, m
-  T a{}, b{}, c{}; ///< inverse 2D covariance [[a, b], [b, c]], 1/px^2
-  T opacity{};
-  T radius_x{}, radius_y{}; ///< half extents of the ellipse inside which alpha reaches alpha_cut
-  /// The same ellipse column by column: at x + d it spans y + shear d -+ half_height sqrt(1 - (d / radius_x)^2), and it
-  /// reaches its lowest row (greatest y) at x + crest.
-  T shear{}, half_height{}, crest{};
-  std::int32_t tile_x0{}, tile_y0{}, tile_x1{}, tile_y1{}; ///< half-open range of tiles; empty when culled
-
-  SQS_HD constexpr bool visible() const { return tile_x0 < tile_x1; }
-  SQS_HD constexpr idx tile_count() const { return idx{tile_x1 - tile_x0} * (tile_y1 - tile_y0); }
-};
-
-/// What happened to the Gaussians of a call.
-struct raster_counts {
-  idx rejected = 0;      ///< Gaussians with NaN or Inf in any parameter: drawn nowhere, gradient zero
-  idx degenerate = 0;    ///< (view, Gaussian) pairs whose finite parameters overflowed the scalar type: not drawn
-  idx visible = 0;       ///< (view, Gaussian) pairs drawn
-  idx intersections = 0; ///< (tile, Gaussian) pairs; set by `bin`
-};
-
-/// Output of `project`.
-template <class T> struct projection {
-  tensor<projected_gaussian<T>, 2> records; ///< [V,G]
-  raster_counts counts;
-};
 
 /// A camera with what projecting derives from it once.
 template <class T> struct view_constants {
   mat3<T> rotation;
   vec3<T> translation;
-  T fx, fy, cx, cy;
-  T low_x, high_x, low_y, high_y; ///< limits of x/z and y/z for the Jacobian
-  int width, height;
+  vec3<T> centre; ///< of the camera, in ref
+  camera_constants<T> camera;
+  camera_model model;
+  T width, height;
 };
-
-/// Limits of x/z: the sides of the image, wherever the principal point lies and whatever the sign of fx, and a margin.
 template <raster_config Config, class T> view_constants<T> make_view_constants(const posed_camera<T>& p) {
-  using k = raster_constants<Config, T>;
-  const auto& c = p.camera;
-  const T left = -c.cx / c.fx, right = (T(c.width) - c.cx) / c.fx;
-  const T top = -c.cy / c.fy, bottom = (T(c.height) - c.cy) / c.fy;
-  const T margin_x = k::clamp_margin * T(0.5) * std::abs(right - left);
-  const T margin_y = k::clamp_margin * T(0.5) * std::abs(bottom - top);
   return {p.T_cam_ref.rotation,
           p.T_cam_ref.translation,
-          c.fx,
-          c.fy,
-          c.cx,
-          c.cy,
-          std::min(left, right) - margin_x,
-          std::max(left, right) + margin_x,
-          std::min(top, bottom) - margin_y,
-          std::max(top, bottom) + margin_y,
-          c.width,
-          c.height};
+          -(transposed(p.T_cam_ref.rotation) * p.T_cam_ref.translation),
+          make_camera_constants(p.camera, raster_constants<Config, T>::clamp_margin),
+          p.camera.model,
+          T(p.camera.width),
+          T(p.camera.height)};
+}
+template <raster_config Config, class T>
+std::array<view_constants<T>, camera_rig<T>::capacity> make_view_constants(const camera_rig<T>& rig) {
+  std::array<view_constants<T>, camera_rig<T>::capacity> views{};
+  std::transform(rig.begin(), rig.end(), views.begin(), [](const auto& p) { return make_view_constants<Config>(p); });
+  return views;
 }
 
 namespace detail {
 
-template <class T> vec3<T> row3(const tensor<T, 2>& x, idx i) {
-  const T* p = x.data() + 3 * i;
-  return {p[0], p[1], p[2]};
-}
-template <class T> quaternion<T> row4(const tensor<T, 2>& x, idx i) {
-  const T* p = x.data() + 4 * i;
-  return {p[0], p[1], p[2], p[3]};
-}
+/// A register of Gaussians, gathered by index.
+template <class T> struct gaussian_lanes {
+  static constexpr int n = native_lanes<T>;
+  using number = simd<T, n>;
+  vec3<number> mean, scale;
+  quaternion<number> rotation;
+  number opacity;
 
-/// The 2x3 Jacobian of the projection: [[fx/z, 0, -fx tx/z^2], [0, fy/z, -fy ty/z^2]] with tx/z, ty/z clamped, because
-/// the linearisation explodes for centres far outside the image.
-template <class T> struct jacobian {
-  T xx, xz, yy, yz;    ///< the entries that are not zero
-  T tx, ty;            ///< the clamped camera coordinates
-  bool free_x, free_y; ///< false where the clamp acts: tx then depends on z alone
-};
-template <class T> SQS_HD jacobian<T> make_jacobian(const view_constants<T>& v, vec3<T> p) {
-  const T inverse = T(1) / p.z, ux = p.x * inverse, uy = p.y * inverse;
-  const T kx = ux < v.low_x ? v.low_x : (ux > v.high_x ? v.high_x : ux);
-  const T ky = uy < v.low_y ? v.low_y : (uy > v.high_y ? v.high_y : uy);
-  return {v.fx * inverse, -v.fx * kx * inverse, v.fy * inverse, -v.fy * ky * inverse, kx * p.z, ky * p.z, kx == ux,
-          ky == uy};
-}
-
-/// The two rows of a 2x3 matrix.
-template <class T> struct rows2 { vec3<T> x, y; };
-/// J m: J has four entries that are not zero.
-template <class T> SQS_HD rows2<T> times(const jacobian<T>& j, const mat3<T>& m) {
-  const vec3<T> m0{m(0, 0), m(0, 1), m(0, 2)}, m1{m(1, 0), m(1, 1), m(1, 2)}, m2{m(2, 0), m(2, 1), m(2, 2)};
-  return {j.xx * m0 + j.xz * m2, j.yy * m1 + j.yz * m2};
-}
-
-/// First tile whose pixels reach `low`, and one past the last that reaches `high`, along one axis.
-template <int Tile, class T>
-SQS_HD void tile_range(T low, T high, int pixels, std::int32_t& first, std::int32_t& last) {
-  // Pixel j has its centre at j + 0.5. Clamped before the cast: radii may exceed any integer.
-  using std::ceil;
-  using std::floor;
-  const T limit = T(pixels);
-  const T from = ceil(low - T(0.5)), to = floor(high - T(0.5)) + T(1);
-  const int j0 = static_cast<int>(from < T(0) ? T(0) : (from > limit ? limit : from));
-  const int j1 = static_cast<int>(to < T(0) ? T(0) : (to > limit ? limit : to));
-  first = j0 / Tile;
-  last = j0 < j1 ? (j1 - 1) / Tile + 1 : first;
-}
-
-/// Projects one Gaussian into one view. Returns false if the numbers overflowed.
-template <raster_config Config, class T> bool project_one(const view_constants<T>& v, vec3<T> mean,
-                                                          const mat3<T>& factor, T opacity,
-                                                          projected_gaussian<T>& out) {
-  using k = raster_constants<Config, T>;
-  out = {};
-  const vec3<T> p = v.rotation * mean + v.translation;
-  if (!(p.z > k::near) || !(opacity >= k::alpha_cut)) { return true; }
-  const rows2<T> n = times(make_jacobian(v, p), v.rotation * factor);
-  const T raw_xx = dot(n.x, n.x), raw_yy = dot(n.y, n.y), xy = dot(n.x, n.y);
-  // det(N N^T) is the squared area of N's rows: a sum of squares, where xx yy - xy^2 would cancel for needles.
-  const vec3<T> area = cross(n.x, n.y);
-  const T det = dot(area, area) + k::low_pass * (raw_xx + raw_yy) + k::low_pass * k::low_pass;
-  const T xx = raw_xx + k::low_pass, yy = raw_yy + k::low_pass;
-  const T reach = T(2) * std::log(opacity / k::alpha_cut);
-  // The slack covers rounding here and in the blend, so that the box never cuts what alpha_cut keeps.
-  const T slack = T(1.0001), inverse = T(1) / det;
-  projected_gaussian<T> r{.x = v.fx * p.x / p.z + v.cx,
-                          .y = v.fy * p.y / p.z + v.cy,
-                          .depth = p.z,
-                          .a = yy * inverse,
-                          .b = -xy * inverse,
-                          .c = xx * inverse,
-                          .opacity = opacity,
-                          .radius_x = slack * std::sqrt(reach * xx) + T(0.01),
-                          .radius_y = slack * std::sqrt(reach * yy) + T(0.01)};
-  r.shear = -r.b / r.c;
-  r.half_height = slack * std::sqrt(reach / r.c);
-  r.crest = -r.b / r.a * r.radius_y;
-  if (!std::isfinite(r.x + r.y + r.a + r.b + r.c + r.radius_x + r.radius_y + r.shear + r.half_height + r.crest) ||
-      !(r.a > T(0)) || !(r.c > T(0))) {
-    return false;
+  gaussian_lanes(const scene<T>& s, const std::int32_t* index) {
+    T column[11][n];
+    for (int l = 0; l < n; ++l) {
+      const idx g = index[l];
+      const T *m = s.means.data() + 3 * g, *d = s.scales.data() + 3 * g, *q = s.rotations.data() + 4 * g;
+      for (int i = 0; i < 3; ++i) { column[i][l] = m[i], column[3 + i][l] = d[i]; }
+      for (int i = 0; i < 4; ++i) { column[6 + i][l] = q[i]; }
+      column[10][l] = s.opacities.data()[g];
+    }
+    const auto at = [&](int i) { return number::load(column[i]); };
+    mean = {at(0), at(1), at(2)}, scale = {at(3), at(4), at(5)};
+    rotation = {at(6), at(7), at(8), at(9)};
+    opacity = at(10);
   }
-  tile_range<k::tile>(r.x - r.radius_x, r.x + r.radius_x, v.width, r.tile_x0, r.tile_x1);
-  tile_range<k::tile>(r.y - r.radius_y, r.y + r.radius_y, v.height, r.tile_y0, r.tile_y1);
-  if (r.tile_x0 < r.tile_x1 && r.tile_y0 < r.tile_y1) { out = r; }
-  return true;
+};
+
+template <class R, class T> vec3<R> to_camera(const view_constants<T>& v, const vec3<R>& x) {
+  const auto row = [&](int i, T t) {
+    return v.rotation(i, 0) * x.x + (v.rotation(i, 1) * x.y + (v.rotation(i, 2) * x.z + t));
+  };
+  return {row(0, v.translation.x), row(1, v.translation.y), row(2, v.translation.z)};
+}
+/// W m for the scalar rotation W.
+template <class R, class T> mat3<R> turned(const mat3<T>& w, const mat3<R>& m) {
+  mat3<R> out;
+  for (int i = 0; i < 3; ++i) {
+    for (int j = 0; j < 3; ++j) { out(i, j) = w(i, 0) * m(0, j) + w(i, 1) * m(1, j) + w(i, 2) * m(2, j); }
+  }
+  return out;
+}
+
+/// The 2D covariance of a register of Gaussians and what forward and backward need of it.
+template <class K, camera_model M, class R> struct flat_gaussian {
+  vec3<R> p;             ///< centre in the camera frame
+  image_point<R> point;  ///< and in the image
+  mat3<R> in_camera;     ///< W F with covariance = F F^T
+  image_rows<R> rows;    ///< J W F
+  vec3<R> area;          ///< cross product of the rows: its square is det before the low pass
+  R raw_det, det, xx, xy, yy;
+  R rho; ///< antialias compensation of the opacity
+
+  template <class T> flat_gaussian(const view_constants<T>& v, const vec3<R>& mean, const mat3<R>& factor) {
+    p = to_camera(v, mean);
+    point = project_point<M>(v.camera, p);
+    in_camera = turned(v.rotation, factor);
+    rows = times<M>(point, in_camera);
+    const R raw_xx = dot(rows.u, rows.u), raw_yy = dot(rows.v, rows.v);
+    xy = dot(rows.u, rows.v);
+    // det(N N^T) is the squared area of N's rows: a sum of squares, where xx yy - xy^2 would cancel for needles.
+    area = cross(rows.u, rows.v);
+    raw_det = dot(area, area);
+    det = raw_det + K::low_pass * (raw_xx + raw_yy) + R(K::low_pass * K::low_pass);
+    xx = raw_xx + R(K::low_pass), yy = raw_yy + R(K::low_pass);
+    rho = R(1);
+    if constexpr (K::mip) {
+      using std::max;
+      using std::sqrt;
+      rho = sqrt(max(raw_det / det, R(K::mip_floor * K::mip_floor)));
+    }
+  }
+};
+
+/// Spherical harmonics of a register of Gaussians, seen from a camera's centre.
+template <class K, class T> struct sh_lanes {
+  using number = simd<T, native_lanes<T>>;
+  static constexpr int degree = K::sh_degree < 0 ? 0 : K::sh_degree;
+  vec3<number> unit;
+  number per_length, basis[sh_count(degree)], colour[3];
+
+  sh_lanes(const scene<T>& s, const view_constants<T>& v, const vec3<number>& mean, const std::int32_t* index) {
+    const vec3<number> d{mean.x - v.centre.x, mean.y - v.centre.y, mean.z - v.centre.z};
+    per_length = T(1) / sqrt(max(dot(d, d), number(std::numeric_limits<T>::min())));
+    unit = {d.x * per_length, d.y * per_length, d.z * per_length};
+    sh_basis<degree>(unit, basis);
+    for (int c = 0; c < 3; ++c) {
+      colour[c] = sh_colour<degree>(basis, [&](int k) {
+        T coefficient[native_lanes<T>];
+        for (int l = 0; l < native_lanes<T>; ++l) {
+          coefficient[l] = s.colours.data()[idx{index[l]} * K::columns + 3 * k + c];
+        }
+        return number::load(coefficient);
+      });
+    }
+  }
+};
+
+inline constexpr double ln2 = 0.69314718055994530942;
+
+/// First and past-the-last pixel of an axis whose centre lies in (low, high), as numbers.
+template <class R> void pixel_range(R low, R high, R pixels, R& first, R& last) {
+  // Pixel j has its centre at j + 0.5. Clamped before any cast: extents may exceed every integer.
+  first = max(R(0), min(pixels, low + R(0.5)));
+  last = max(R(0), min(pixels, high + R(0.5)));
 }
 
 template <class T> bool all_finite(const T* p, idx n) {
@@ -164,145 +148,223 @@ template <class T> bool all_finite(const T* p, idx n) {
   for (idx i = 0; i < n; ++i) { sum += p[i] - p[i]; }
   return sum == T(0);
 }
-template <class T> bool finite_gaussian(const scene<T>& s, idx g) {
-  const idx channels = s.colours.extent(1);
-  return all_finite(s.means.data() + 3 * g, 3) && all_finite(s.scales.data() + 3 * g, 3) &&
-         all_finite(s.rotations.data() + 4 * g, 4) && all_finite(s.opacities.data() + g, 1) &&
-         all_finite(s.colours.data() + channels * g, channels);
+
+/// Gaussians are projected in chunks of this many: what a chunk needs stays in the first-level cache.
+inline constexpr idx projection_chunk = 1024;
+
+/// Finds which Gaussians of a chunk may be seen by which view. candidates[v * G + first ...] takes their indices.
+template <class K, class T> struct candidate_search {
+  static constexpr int n = native_lanes<T>;
+  using number = simd<T, n>;
+  const scene<T>& s;
+  const std::array<view_constants<T>, camera_rig<T>::capacity>& views;
+  idx view_count;
+  std::int32_t* candidates;
+  std::int32_t* found; ///< [V, chunks]
+
+  /// Returns how many Gaussians of the chunk are rejected for NaN or Inf.
+  idx operator()(idx chunk, idx chunks) const {
+    const idx g = s.count(), begin = chunk * projection_chunk, end = std::min(g, begin + projection_chunk);
+    bool bad[projection_chunk]{};
+    const idx rejected = find_bad(begin, end, bad);
+    idx count[camera_rig<T>::capacity]{};
+    for (idx first = begin; first < end; first += n) {
+      const int here = static_cast<int>(std::min<idx>(n, end - first));
+      T column[5][n]{};
+      for (int l = 0; l < here; ++l) {
+        const T *m = s.means.data() + 3 * (first + l), *d = s.scales.data() + 3 * (first + l);
+        column[0][l] = m[0], column[1][l] = m[1], column[2][l] = m[2];
+        column[3][l] = std::max(d[0] * d[0], std::max(d[1] * d[1], d[2] * d[2]));
+        column[4][l] = bad[first + l - begin] ? T(0) : s.opacities.data()[first + l];
+      }
+      const vec3<number> mean{number::load(column[0]), number::load(column[1]), number::load(column[2])};
+      const number variance = number::load(column[3]), opacity = number::load(column[4]);
+      const auto drawn = opacity >= number(K::alpha_cut);
+      if (!any(drawn)) { continue; }
+      // Squared half extent in standard deviations, a little too large.
+      const number reach = T(2.001 * ln2) * (log2(max(opacity, number(K::alpha_cut))) - K::log2_cut) + T(1e-3);
+      for (idx v = 0; v < view_count; ++v) {
+        const auto& view = views[static_cast<std::size_t>(v)];
+        const unsigned hits = with_model(view.model, [&](auto model) {
+          return bits_of(drawn & may_be_seen<decltype(model)::value>(view, mean, variance, reach));
+        });
+        std::int32_t* out = candidates + v * g + begin;
+        for (unsigned left = here == n ? hits : hits & ((1u << here) - 1); left != 0; left &= left - 1) {
+          out[count[v]++] = static_cast<std::int32_t>(first + std::countr_zero(left));
+        }
+      }
+    }
+    for (idx v = 0; v < view_count; ++v) { found[v * chunks + chunk] = static_cast<std::int32_t>(count[v]); }
+    return rejected;
+  }
+
+private:
+  template <camera_model M>
+  typename number::mask may_be_seen(const view_constants<T>& v, const vec3<number>& mean, const number& variance,
+                              const number& reach) const {
+    const vec3<number> p = to_camera(v, mean);
+    const auto point = project_point<M>(v.camera, p);
+    // |row of J|^2 times the largest variance bounds the variance along an image axis.
+    const number x2 = reach * (dot(point.du, point.du) * variance + K::low_pass);
+    const number y2 = reach * (dot(point.dv, point.dv) * variance + K::low_pass);
+    const number half_x(v.width / 2), half_y(v.height / 2);
+    const number outside_x = max(abs(point.u - half_x) - half_x, number(0)),
+                 outside_y = max(abs(point.v - half_y) - half_y, number(0));
+    // Not "inside": where numbers overflowed, the exact projection decides and counts.
+    return (p.z > number(K::near)) & (p.z < number(K::far)) & !(outside_x * outside_x > x2 * T(1.001) + T(0.01)) &
+           !(outside_y * outside_y > y2 * T(1.001) + T(0.01));
+  }
+  idx find_bad(idx begin, idx end, bool* bad) const {
+    const idx columns = s.colours.extent(1), n_here = end - begin;
+    const auto clean = [&](idx first, idx count) {
+      return all_finite(s.means.data() + 3 * first, 3 * count) && all_finite(s.scales.data() + 3 * first, 3 * count) &&
+             all_finite(s.rotations.data() + 4 * first, 4 * count) && all_finite(s.opacities.data() + first, count) &&
+             all_finite(s.colours.data() + columns * first, columns * count);
+    };
+    if (clean(begin, n_here)) { return 0; }
+    idx rejected = 0;
+    for (idx i = 0; i < n_here; ++i) {
+      bad[i] = !clean(begin + i, 1);
+      rejected += bad[i] ? 1 : 0;
+    }
+    return rejected;
+  }
+};
+
+/// What became of some candidates.
+struct projected_counts { idx visible = 0, degenerate = 0; };
+
+/// Projects up to a register of candidates of one view into records and boxes.
+template <class K, camera_model M, class T>
+projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index, int count,
+                               projected_gaussian<T>* records, tile_box* boxes, T* radii) {
+  using lanes = gaussian_lanes<T>;
+  using number = typename lanes::number;
+  constexpr int n = lanes::n;
+  std::int32_t filled[n];
+  for (int l = 0; l < n; ++l) { filled[l] = index[std::min(l, count - 1)]; }
+  const lanes g(s, filled);
+  const flat_gaussian<K, M, number> f(v, g.mean, covariance_factor<K::convention>(g.scale, g.rotation));
+  const number opacity = g.opacity * f.rho;
+  const number log2_opacity = log2(max(opacity, number(std::numeric_limits<T>::min())));
+  const number reach = T(2 * ln2) * (log2_opacity - K::log2_cut), inverse = T(1) / f.det;
+  // The slack covers rounding here and in the blend, so that the box never cuts what alpha_cut keeps.
+  const number radius_x = T(1.0001) * sqrt(max(reach * f.xx, number(0))) + T(0.01);
+  const number radius_y = T(1.0001) * sqrt(max(reach * f.yy, number(0))) + T(0.01);
+  constexpr T half_log2e = T(0.72134752044448170368);
+  const number lx = sqrt(half_log2e * f.yy * inverse), ly = sqrt(half_log2e / f.yy);
+  const number k = -(f.xy / f.yy), shear = -(f.xy / f.xx);
+  auto drawn = (f.p.z > number(K::near)) & (f.p.z < number(K::far)) & (opacity >= number(K::alpha_cut));
+  if constexpr (!camera_traits<M>::always_valid) { drawn = drawn & f.point.valid; }
+  const number sum = f.point.u + f.point.v + lx + ly + k + shear + radius_x + radius_y;
+  const auto sound = (sum - sum == number(0)) & (lx > number(0)) & (ly > number(0));
+  const unsigned usable = (1u << (count - 1) << 1) - 1;
+  projected_counts counts;
+  counts.degenerate = std::popcount(bits_of(drawn & !sound) & usable);
+  drawn = drawn & sound;
+  if constexpr (K::radius_clip > T(0)) { drawn = drawn & (max(radius_x, radius_y) > number(K::radius_clip)); }
+  const unsigned draw = bits_of(drawn) & usable;
+
+  number x0, x1, y0, y1;
+  pixel_range(f.point.u - radius_x, f.point.u + radius_x, number(v.width), x0, x1);
+  pixel_range(f.point.v - radius_y, f.point.v + radius_y, number(v.height), y0, y1);
+  T colour[3][n];
+  if constexpr (K::sh_degree >= 0) {
+    const sh_lanes<K, T> sh(s, v, g.mean, filled);
+    for (int c = 0; c < 3; ++c) { sh.colour[c].store(colour[c]); }
+  }
+  for (int l = 0; l < count; ++l) {
+    auto& r = records[l];
+    r.gaussian = index[l];
+    r.depth = f.p.z[l];
+    boxes[l] = {};
+    if (((draw >> l) & 1u) == 0) { continue; }
+    const int i0 = static_cast<int>(x0[l]), i1 = static_cast<int>(x1[l]), j0 = static_cast<int>(y0[l]),
+              j1 = static_cast<int>(y1[l]);
+    if (i0 >= i1 || j0 >= j1) { continue; }
+    const auto tiles = [](int i) { return static_cast<std::uint16_t>(i / K::tile); };
+    boxes[l] = {tiles(i0), tiles(j0), tiles(i1 + K::tile - 1), tiles(j1 + K::tile - 1)};
+    r.x = f.point.u[l], r.y = f.point.v[l];
+    r.lx = lx[l], r.k = k[l], r.ly = ly[l], r.log2_opacity = log2_opacity[l], r.shear = shear[l];
+    const T* colours = s.colours.data() + idx{index[l]} * K::columns;
+    for (int c = 0; c < (K::channels < 3 ? K::channels : 3); ++c) {
+      r.colour[c] = K::sh_degree >= 0 ? colour[c][l] : colours[c];
+    }
+    if (radii != nullptr) { radii[index[l]] = std::max(radius_x[l], radius_y[l]); }
+    ++counts.visible;
+  }
+  return counts;
 }
 
 } // namespace detail
 
 /// Projects G Gaussians into V views.
 ///
-/// Shapes      see `scene`; the result has one record per (view, Gaussian).
-/// Execution   parallel over Gaussians; memory from the executor's pool.
-/// Errors      precondition_error for shapes that do not match, see `check_scene` and `check_rig`.
-/// Cost        O(V G), about 200 flop each.
+/// Shapes      see `scene`; the result has one record per (view, Gaussian) pair that may be seen. `radii` [V,G] is
+///             filled if it has storage.
+/// Execution   parallel over chunks of Gaussians; the same for any thread count. Memory from the executor's pool.
+/// Cost        O(V G), about 40 flop for each pair and 200 more for those seen.
 /// Source      Zwicker et al. 2002 (EWA); Kerbl et al. 2023.
-template <raster_config Config, class T> projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig) {
+template <raster_config Config, class T>
+projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tensor<T, 2> radii = {}) {
   using k = raster_constants<Config, T>;
-  check_scene(s, k::channels);
-  check_rig(rig);
-  const idx n = s.count(), views = rig.size();
-  std::array<view_constants<T>, camera_rig<T>::capacity> view{};
-  std::transform(rig.begin(), rig.end(), view.begin(), make_view_constants<Config, T>);
-  projection<T> out{empty<projected_gaussian<T>, 2>(e, {views, n}), {}};
-  projected_gaussian<T>* records = out.records.data();
-  const auto range = [&](idx begin, idx end) {
-    raster_counts c;
-    for (idx g = begin; g < end; ++g) {
-      if (!detail::finite_gaussian(s, g)) {
-        ++c.rejected;
-        for (idx v = 0; v < views; ++v) { records[v * n + g] = {}; }
-        continue;
-      }
-      const vec3<T> mean = detail::row3(s.means, g);
-      const mat3<T> factor = covariance_factor<k::convention>(detail::row3(s.scales, g), detail::row4(s.rotations, g));
-      for (idx v = 0; v < views; ++v) {
-        auto& r = records[v * n + g];
-        c.degenerate +=
-            detail::project_one<Config>(view[static_cast<std::size_t>(v)], mean, factor, s.opacities(g), r) ? 0 : 1;
-        c.visible += r.visible() ? 1 : 0;
-      }
+  const idx g = s.count(), views = rig.size(), chunks = (g + detail::projection_chunk - 1) / detail::projection_chunk;
+  const auto view = make_view_constants<Config>(rig);
+  auto candidates = empty<std::int32_t, 2>(e, {views, g});
+  auto found = empty<std::int32_t, 2>(e, {views, chunks});
+  const detail::candidate_search<k, T> search{s, view, views, candidates.data(), found.data()};
+  projection<T> out;
+  std::fill(radii.begin(), radii.end(), T(0));
+  out.counts.rejected = reduce(
+      e, chunks, 1, idx{0},
+      [&](idx begin, idx end) {
+        idx rejected = 0;
+        for (idx c = begin; c < end; ++c) { rejected += search(c, chunks); }
+        return rejected;
+      },
+      std::plus<>{});
+  auto start = empty<idx, 1>(e, {views * chunks + 1});
+  idx total = 0;
+  for (idx v = 0; v < views; ++v) {
+    out.first[static_cast<std::size_t>(v)] = total;
+    for (idx c = 0; c < chunks; ++c) {
+      start(v * chunks + c) = total;
+      total += found(v, c);
     }
-    return c;
+  }
+  out.first[static_cast<std::size_t>(views)] = total;
+  out.records = empty<projected_gaussian<T>, 1>(e, {total});
+  out.boxes = empty<tile_box, 1>(e, {total});
+  const auto job = [&](idx v, idx c) {
+    const auto& camera = view[static_cast<std::size_t>(v)];
+    const std::int32_t* index = candidates.data() + v * g + c * detail::projection_chunk;
+    const idx first = start(v * chunks + c), count = found(v, c);
+    T* const radius = radii ? radii.data() + v * g : nullptr;
+    return with_model(camera.model, [&](auto model) {
+      detail::projected_counts sum;
+      for (idx i = 0; i < count; i += native_lanes<T>) {
+        const auto more = detail::project_lanes<k, decltype(model)::value>(
+            s, camera, index + i, static_cast<int>(std::min<idx>(native_lanes<T>, count - i)),
+            out.records.data() + first + i, out.boxes.data() + first + i, radius);
+        sum.visible += more.visible, sum.degenerate += more.degenerate;
+      }
+      return sum;
+    });
   };
-  out.counts = reduce(e, n, 128, raster_counts{}, range, [](raster_counts a, const raster_counts& b) {
-    return raster_counts{a.rejected + b.rejected, a.degenerate + b.degenerate, a.visible + b.visible, 0};
-  });
-  return out;
-}
-
-/// dL/d(record): gradients with respect to the numbers of a `projected_gaussian` (b counts both off-diagonal places).
-template <class T> struct projected_gradient { T x{}, y{}, depth{}, a{}, b{}, c{}, opacity{}; };
-
-/// Gradients of a scene's geometry; colours never pass through the projection.
-template <class T> struct geometry_gradients {
-  tensor<T, 2> means, scales, rotations;
-  tensor<T, 1> opacities;
-};
-
-namespace detail {
-
-/// Gradients of one Gaussian, summed over views.
-template <class T> struct gaussian_gradient {
-  vec3<T> mean{};
-  mat3<T> factor{};
-  T opacity{};
-};
-
-/// Adds the gradient that arrives through one view.
-template <raster_config Config, class T>
-void project_one_backward(const view_constants<T>& v, vec3<T> mean, const mat3<T>& factor,
-                          const projected_gaussian<T>& r, const projected_gradient<T>& d, gaussian_gradient<T>& out) {
-  const vec3<T> p = v.rotation * mean + v.translation;
-  const jacobian<T> j = make_jacobian(v, p);
-  const mat3<T> turned = v.rotation * factor;
-  const rows2<T> n = times(j, turned);
-  // dL/dCov2 = -Q V Q, V = [[da, db/2], [db/2, dc]].
-  const T h = T(0.5) * d.b;
-  const T qv00 = r.a * d.a + r.b * h, qv01 = r.a * h + r.b * d.c, qv10 = r.b * d.a + r.c * h,
-          qv11 = r.b * h + r.c * d.c;
-  const T g00 = -(qv00 * r.a + qv01 * r.b), g01 = -(qv00 * r.b + qv01 * r.c), g11 = -(qv10 * r.b + qv11 * r.c);
-  // Cov2 = N N^T with N = J (W M): dL/dN = 2 G N, dL/d(W M) = J^T dL/dN, dL/dJ = dL/dN (W M)^T.
-  const vec3<T> dn0 = T(2) * (g00 * n.x + g01 * n.y), dn1 = T(2) * (g01 * n.x + g11 * n.y);
-  const vec3<T> row0 = j.xx * dn0, row1 = j.yy * dn1, row2 = j.xz * dn0 + j.yz * dn1;
-  const mat3<T> d_turned{{row0.x, row0.y, row0.z, row1.x, row1.y, row1.z, row2.x, row2.y, row2.z}};
-  out.factor = out.factor + transposed(v.rotation) * d_turned;
-  const vec3<T> dj0 = turned * dn0, dj1 = turned * dn1; // dL/dJ, rows
-  const T w = T(1) / p.z, w2 = w * w;
-  vec3<T> g{v.fx * w * d.x, v.fy * w * d.y, d.depth - w2 * (v.fx * p.x * d.x + v.fy * p.y * d.y)};
-  // J depends on z through fx/z and through tx/z^2, where tx is x, or z times a limit once the clamp acts.
-  g.z -= w2 * (v.fx * dj0.x + v.fy * dj1.y);
-  g.x -= j.free_x ? v.fx * w2 * dj0.z : T(0);
-  g.y -= j.free_y ? v.fy * w2 * dj1.z : T(0);
-  g.z += w2 * w * ((j.free_x ? T(2) : T(1)) * v.fx * j.tx * dj0.z + (j.free_y ? T(2) : T(1)) * v.fy * j.ty * dj1.z);
-  out.mean = out.mean + transposed(v.rotation) * g;
-  out.opacity += d.opacity;
-}
-
-} // namespace detail
-
-/// Backward pass of `project`.
-///
-/// Shapes      d [V,G]; results as the tensors of the scene.
-/// Gradient    exact for means, scales, rotations and opacities; zero for what was not drawn. The extents only decide
-///             which pixels are looked at and have none.
-/// Execution   parallel over Gaussians, views summed in order: bitwise the same for any thread count.
-template <raster_config Config, class T>
-geometry_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<T>& rig,
-                                       const tensor<projected_gaussian<T>, 2>& records,
-                                       const tensor<projected_gradient<T>, 2>& d) {
-  using k = raster_constants<Config, T>;
-  const idx n = s.count(), views = rig.size();
-  std::array<view_constants<T>, camera_rig<T>::capacity> view{};
-  std::transform(rig.begin(), rig.end(), view.begin(), make_view_constants<Config, T>);
-  geometry_gradients<T> out{zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 3}), zeros<T, 2>(e, {n, 4}),
-                            zeros<T, 1>(e, {n})};
-  parallel_for(e, n, 128, [&](idx begin, idx end) {
-    for (idx g = begin; g < end; ++g) {
-      detail::gaussian_gradient<T> sum;
-      bool drawn = false;
-      const vec3<T> mean = detail::row3(s.means, g), scale = detail::row3(s.scales, g);
-      const quaternion<T> q = detail::row4(s.rotations, g);
-      const mat3<T> factor = covariance_factor<k::convention>(scale, q);
-      for (idx v = 0; v < views; ++v) {
-        const auto& r = records.data()[v * n + g];
-        if (!r.visible()) { continue; }
-        drawn = true;
-        detail::project_one_backward<Config>(view[static_cast<std::size_t>(v)], mean, factor, r, d.data()[v * n + g],
-                                             sum);
-      }
-      if (!drawn) { continue; }
-      const auto sr = covariance_factor_backward<k::convention>(scale, q, sum.factor);
-      T *dm = out.means.data() + 3 * g, *ds = out.scales.data() + 3 * g, *dq = out.rotations.data() + 4 * g;
-      dm[0] = sum.mean.x, dm[1] = sum.mean.y, dm[2] = sum.mean.z;
-      ds[0] = sr.scale.x, ds[1] = sr.scale.y, ds[2] = sr.scale.z;
-      dq[0] = sr.rotation.w, dq[1] = sr.rotation.x, dq[2] = sr.rotation.y, dq[3] = sr.rotation.z;
-      out.opacities.data()[g] = sum.opacity;
-    }
-  });
+  const auto sums = reduce(
+      e, views * chunks, 1, detail::projected_counts{},
+      [&](idx begin, idx end) {
+        detail::projected_counts sum;
+        for (idx j = begin; j < end; ++j) {
+          const auto more = job(j / chunks, j % chunks);
+          sum.visible += more.visible, sum.degenerate += more.degenerate;
+        }
+        return sum;
+      },
+      [](auto a, const auto& b) {
+        return detail::projected_counts{a.visible + b.visible, a.degenerate + b.degenerate};
+      });
+  out.counts.visible = sums.visible, out.counts.degenerate = sums.degenerate;
   return out;
 }
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// What the rasterizer draws: handles to the activated parameters of G Gaussians.
+/// What the rasterizer draws, and what a call may be told beside it.
 
-#include <sqs/sensor/rig.hpp>
-#include <sqs/tensor/tensor.hpp>
+#include <sqs/splat/record.hpp>
 
 namespace sqs::splat {
 
 /// G Gaussians after activation. Copying shares the tensors.
 ///
 /// Shapes      means [G,3] m in ref; scales [G,3] m, one standard deviation per axis; rotations [G,4] (w,x,y,z) of any
-///             length (normalised inside, with the gradient through it); opacities [G] in (0,1); colours [G,C].
+///             length (normalised inside, with the gradient through it); opacities [G] in [0,1]; colours [G,columns],
+///             see `raster_config::sh_degree`: without spherical harmonics one column per channel.
 template <class T> struct scene {
   tensor<T, 2> means, scales, rotations;
   tensor<T, 1> opacities;
@@ -20,10 +20,40 @@ template <class T> struct scene {
   idx count() const { return means.extent(0); }
 };
 
-/// Checks the shapes of a scene.
+/// Which pixels and tiles are drawn; an empty tensor draws all. What is not drawn shows the background.
+struct raster_mask {
+  tensor<std::uint8_t, 1> pixels; ///< [P] over the pixels of all views in order; 0: not drawn
+  tensor<std::uint8_t, 1> tiles;  ///< [tiles] over the tiles of all views in order (see `tile_grid`); 0: not drawn
+};
+
+/// What a call may be told. Tensors are handles: give some of the right shape and they are filled.
+template <class T> struct raster_options {
+  raster_mask mask{};
+  /// Memory for tile lists and gradient slots. A call that needs more goes through the images in bands of tile rows:
+  /// slower backward, same results to the last bit.
+  std::size_t band_bytes = std::size_t{4} << 30;
+  tensor<T, 2> radii{};               ///< [V,G] px: larger half extent of what was drawn, 0 if not; set by forward
+  tensor<T, 3> centre_gradients{};    ///< [V,G,2] dL/d(centre), 1/px; set by backward
+  tensor<T, 3> centre_absgradients{}; ///< [V,G,2] sum over pixels of |dL/d(centre)|; set by backward, needs Config.absgrad
+  raster_counts* counts = nullptr;    ///< set by forward; must outlive the call
+};
+
+namespace detail {
+template <class T, int R>
+void check_option(const tensor<T, R>& x, const extents<R>& expected, const char* name, const char* form) {
+  if (!x || x.shape() == expected) { return; }
+  raise<precondition_error>("sqs::splat::rasterizer: option ", name, " has ", x.size(), " elements, extents starting ",
+                            x.extent(0), ", but must be ", form, " with ", element_count(expected),
+                            " elements; make it for this rig and these Gaussians");
+}
+} // namespace detail
+
+/// Checks everything a call is given but the rig.
 ///
 /// Errors      precondition_error naming the tensor, its shape and the expected one.
-template <class T> void check_scene(const scene<T>& s, idx channels) {
+template <raster_config Config, class T>
+void check_scene(const scene<T>& s, const tile_grid& grid, const raster_options<T>& o) {
+  using k = raster_constants<Config, T>;
   const idx n = s.count();
   const auto matches = [n](const tensor<T, 2>& x, const char* name, idx columns) {
     expects(x.extent(0) == n && x.extent(1) == columns, "sqs::splat::rasterizer: ", name, " is [", x.extent(0), ", ",
@@ -32,24 +62,18 @@ template <class T> void check_scene(const scene<T>& s, idx channels) {
   matches(s.means, "means", 3);
   matches(s.scales, "scales", 3);
   matches(s.rotations, "rotations", 4);
-  matches(s.colours, "colours", channels);
+  matches(s.colours, "colours", k::columns);
   expects(s.opacities.extent(0) == n, "sqs::splat::rasterizer: opacities is [", s.opacities.extent(0),
           "] but must be [", n, "] (one per mean); reshape [G,1] to [G]");
-  expects(n < (idx{1} << 31), "sqs::splat::rasterizer: ", n, " Gaussians; split the scene below 2^31");
-}
-
-/// Checks that a rig can be rendered into one [V,H,W,C] tensor.
-///
-/// Errors      precondition_error for no view, or views of different sizes.
-template <class T> void check_rig(const camera_rig<T>& rig) {
-  expects(rig.size() > 0, "sqs::splat::rasterizer: the camera rig has no view; add at least one camera");
-  const auto& first = rig[0].camera;
-  for (int v = 1; v < rig.size(); ++v) {
-    const auto& c = rig[v].camera;
-    expects(c.width == first.width && c.height == first.height, "sqs::splat::rasterizer: view ", v, " is ", c.height,
-            " x ", c.width, " pixels but view 0 is ", first.height, " x ", first.width,
-            "; render views of different sizes in separate calls");
-  }
+  expects(n * grid.count < (idx{1} << 31), "sqs::splat::rasterizer: ", n, " Gaussians in ", grid.count,
+          " views; split the scene or the rig below 2^31 pairs");
+  detail::check_option(o.mask.pixels, {grid.pixels()}, "mask.pixels", "[pixels of all views]");
+  detail::check_option(o.mask.tiles, {grid.tiles()}, "mask.tiles", "[tiles of all views]");
+  detail::check_option(o.radii, {grid.count, n}, "radii", "[V,G]");
+  detail::check_option(o.centre_gradients, {grid.count, n, 2}, "centre_gradients", "[V,G,2]");
+  detail::check_option(o.centre_absgradients, {grid.count, n, 2}, "centre_absgradients", "[V,G,2]");
+  expects(!o.centre_absgradients || k::absgrad, "sqs::splat::rasterizer: option centre_absgradients is given but the "
+                                                "configuration sums none; set raster_config::absgrad");
 }
 
 } // namespace sqs::splat

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The data the stages of the rasterizer hand to each other: plain numbers, so that a stage can be used alone.
+
+#include <sqs/sensor/rig.hpp>
+#include <sqs/splat/config.hpp>
+#include <sqs/tensor/tensor.hpp>
+
+namespace sqs::splat {
+
+/// One Gaussian in one image. Pixels; pixel centres lie at integer + 0.5.
+///
+/// With d = pixel centre - (x, y), alpha = 2^(log2_opacity - (lx (dx + k dy))^2 - (ly dy)^2). The form is the inverse 2D
+/// covariance [[a, b], [b, c]] factored: lx^2 = a log2(e) / 2, k = b / a, ly^2 = (c - b^2 / a) log2(e) / 2. As a sum of
+/// squares it cannot turn negative by rounding, and it keeps its digits for needles, where a c - b^2 would lose them.
+template <class T> struct projected_gaussian {
+  // In an order that lets the blend read four numbers of several Gaussians at a time.
+  T x{}, y{}; ///< centre
+  T lx{}, k{}, ly{};
+  T log2_opacity{}; ///< after antialias compensation
+  T shear{};        ///< b / c
+  T depth{};        ///< camera-frame z of the centre, m
+  T colour[3]{};    ///< the first three channels: columns of the colours, or spherical harmonics evaluated
+  std::int32_t gaussian = 0;
+
+  /// The inverse 2D covariance, 1/px^2.
+  SQS_HD constexpr T a() const { return lx * lx * T(1.3862943611198906188); }
+  SQS_HD constexpr T b() const { return k * a(); }
+  SQS_HD constexpr T c() const { return ly * ly * T(1.3862943611198906188) + k * b(); }
+};
+
+/// The tiles a projected Gaussian may touch, half-open; empty when it is not drawn.
+struct tile_box {
+  std::uint16_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;
+  SQS_HD constexpr bool visible() const { return x0 < x1; }
+  SQS_HD constexpr idx tiles() const { return idx{x1 - x0} * (y1 - y0); }
+};
+
+/// What happened to the Gaussians of a call.
+struct raster_counts {
+  idx rejected = 0;      ///< Gaussians with NaN or Inf in any parameter: drawn nowhere, gradient zero
+  idx degenerate = 0;    ///< (view, Gaussian) pairs whose finite parameters overflowed the scalar type: not drawn
+  idx visible = 0;       ///< (view, Gaussian) pairs drawn
+  idx intersections = 0; ///< (tile, Gaussian) pairs
+};
+
+/// Output of `project`: the Gaussians of view v, in order of their index, are records first[v] .. first[v+1]-1.
+template <class T> struct projection {
+  tensor<projected_gaussian<T>, 1> records; ///< [M]
+  tensor<tile_box, 1> boxes;                ///< [M]
+  std::array<idx, camera_rig<T>::capacity + 1> first{};
+  raster_counts counts;
+
+  idx count() const { return records.size(); }
+};
+
+/// Where the images, tiles and tile rows of each view lie among those of all views, one view after the other.
+struct tile_grid {
+  struct view {
+    int width = 0, height = 0, tiles_x = 0, tiles_y = 0;
+    idx first_pixel = 0, first_tile = 0, first_row = 0;
+  };
+  static constexpr int capacity = camera_rig<float>::capacity;
+  std::array<view, capacity + 1> views{}; ///< one past the last holds the totals
+  int count = 0;
+
+  const view& operator[](idx v) const { return views[static_cast<std::size_t>(v)]; }
+  idx pixels() const { return (*this)[count].first_pixel; }
+  idx tiles() const { return (*this)[count].first_tile; }
+  idx rows() const { return (*this)[count].first_row; }
+};
+
+/// The grid of a rig's images.
+///
+/// Errors      precondition_error for an empty rig and for images of more than 65535 tiles in one direction.
+template <raster_config Config, class T> tile_grid make_tile_grid(const camera_rig<T>& rig) {
+  constexpr int tile = raster_constants<Config, T>::tile;
+  expects(rig.size() > 0, "sqs::splat::rasterizer: the camera rig has no view; add at least one camera");
+  tile_grid g;
+  g.count = rig.size();
+  for (int v = 0; v < g.count; ++v) {
+    auto& here = g.views[static_cast<std::size_t>(v)];
+    auto& next = g.views[static_cast<std::size_t>(v) + 1];
+    here.width = rig[v].camera.width, here.height = rig[v].camera.height;
+    here.tiles_x = (here.width - 1) / tile + 1, here.tiles_y = (here.height - 1) / tile + 1;
+    expects(here.tiles_x < 65536 && here.tiles_y < 65536, "sqs::splat::rasterizer: view ", v, " is ", here.height,
+            " x ", here.width, " pixels; render it in parts of less than ", 65536 * tile, " pixels a side");
+    next.first_pixel = here.first_pixel + idx{here.width} * here.height;
+    next.first_tile = here.first_tile + idx{here.tiles_x} * here.tiles_y;
+    next.first_row = here.first_row + here.tiles_y;
+  }
+  return g;
+}
+
+/// Consecutive tile rows of the grid, possibly over several views: what is held in memory at once.
+struct tile_band {
+  idx begin = 0, end = 0;
+  /// The part of a box of view v that lies in the band.
+  tile_box clip(tile_box b, const tile_grid& g, idx v) const {
+    const idx low = begin - g[v].first_row, high = end - g[v].first_row;
+    const idx y0 = std::max<idx>(b.y0, low), y1 = std::min<idx>(b.y1, high);
+    if (y0 >= y1) { return {}; }
+    return {b.x0, static_cast<std::uint16_t>(y0), b.x1, static_cast<std::uint16_t>(y1)};
+  }
+};
+
+/// The lists of the tiles of a band, one after the other.
+///
+/// Every record owns consecutive *slots*, one per tile of its box within the band in row-major order: gradients are
+/// written to slots and summed per owner, so no two threads ever add to one number.
+struct tile_bins {
+  tile_band band;
+  idx first_tile = 0, last_tile = 0;
+  tensor<idx, 1> first_slot;     ///< [M+1], first slot of each record; the last entry counts the intersections
+  tensor<idx, 1> begin;          ///< [tiles of the band + 1], where each tile's list begins in `order`
+  tensor<std::int32_t, 1> order; ///< record of each entry
+
+  idx intersections() const { return order.size(); }
+};
+
+} // namespace sqs::splat

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// A tile as the blend sees it: cells of 4 x 4 pixels, and for a batch of the tile's Gaussians the list of those that
+/// reach each cell. Forward and backward share everything here, so that both see the same bits.
+
+#include <sqs/core/simd.hpp>
+#include <sqs/splat/scene.hpp>
+
+namespace sqs::splat::detail {
+
+/// How a tile is cut into cells, and cells into registers. `pack` holds the pixels of a cell for several Gaussians at
+/// once: what does not depend on the transmittance is computed for all of them together.
+template <class K, class T> struct tile_shape {
+  static constexpr int tile = K::tile, edge = 4, pixels = edge * edge;
+  static constexpr int across = tile / edge, cells = across * across;
+  static constexpr int lanes = native_lanes<T>, registers = pixels / lanes;
+  static constexpr int together = registers >= 4 ? 1 : 4 / registers; ///< Gaussians of a pack
+  using number = simd<T, lanes>;
+  using cell = simd_group<number, registers>;
+  using pack = simd_group<number, registers * together>;
+
+  /// Pixel p of a cell lies at (p % 4, p / 4).
+  template <class F> static cell each_pixel(F f) {
+    cell c;
+    for (int p = 0; p < pixels; ++p) { c.r[p / lanes].v[p % lanes] = static_cast<T>(f(p)); }
+    return c;
+  }
+  /// The cell of Gaussian e of a pack.
+  static cell one_of(const pack& p, int e) {
+    cell c;
+    for (int r = 0; r < registers; ++r) { c.r[r] = p.r[e * registers + r]; }
+    return c;
+  }
+  static void store(const cell& c, T* out) {
+    for (int r = 0; r < registers; ++r) { c.r[r].store(out + r * lanes); }
+  }
+  static cell load(const T* in) {
+    cell c;
+    for (int r = 0; r < registers; ++r) { c.r[r] = number::load(in + r * lanes); }
+    return c;
+  }
+};
+
+/// Channels that are blended together with the weights: up to three colours, then z and 1/z where depth needs them.
+/// Channels beyond are blended from stored weights, see blend.hpp.
+template <class K> struct channel_plan {
+  static constexpr int near_colours = K::channels < 3 ? K::channels : 3;
+  static constexpr bool z = K::accumulated || K::expected, inverse_z = K::inverse;
+  static constexpr int fused = near_colours + int{z} + int{inverse_z};
+  static constexpr int features = K::channels - near_colours;
+};
+
+/// Where tile `t` of all views stands.
+struct tile_place {
+  idx view, tx, ty;
+  int x0, y0, width, height; ///< first pixel, and pixels of the tile inside the image
+};
+template <int Tile> tile_place place_of(const tile_grid& g, idx t) {
+  idx v = 0;
+  while (t >= g[v + 1].first_tile) { ++v; }
+  const auto& view = g[v];
+  const idx in_view = t - view.first_tile, tx = in_view % view.tiles_x, ty = in_view / view.tiles_x;
+  const int x0 = static_cast<int>(tx) * Tile, y0 = static_cast<int>(ty) * Tile;
+  return {v, tx, ty, x0, y0, std::min(Tile, view.width - x0), std::min(Tile, view.height - y0)};
+}
+/// Index of pixel p of a cell among those of all views, -1 outside the image.
+template <class Shape> idx pixel_index(const tile_place& at, const tile_grid& grid, int cell, int p) {
+  const int x = cell % Shape::across * Shape::edge + p % Shape::edge,
+            y = cell / Shape::across * Shape::edge + p / Shape::edge;
+  const auto& view = grid[at.view];
+  return x < at.width && y < at.height ? view.first_pixel + idx{at.y0 + y} * view.width + at.x0 + x : -1;
+}
+
+/// A batch of a tile's Gaussians made ready for its pixels, and per cell the list of those that reach it.
+template <class K, class T, int Size> struct tile_batch {
+  using shape = tile_shape<K, T>;
+  using plan = channel_plan<K>;
+  static constexpr int n = native_lanes<T>, size = Size, nothing = size; ///< entry that draws nothing and fills up packs
+  using number = simd<T, n>;
+
+  T x[size + n], y[size + n]; ///< centre
+  T lx[size + n], k[size + n], ly[size + n], log2_opacity[size + n], shear[size + n], depth[size + n];
+  T value[plan::fused][size + n]; ///< the channels that are blended with the weights
+  const T* features[plan::features > 0 ? size : 1]; ///< of each, the channels from the fourth on
+  int count = 0;
+  T x0, y0; ///< corner of the tile
+
+  tile_batch() {
+    x[nothing] = y[nothing] = lx[nothing] = k[nothing] = ly[nothing] = depth[nothing] = T(0);
+    log2_opacity[nothing] = T(-1000);
+    for (auto& v : value) { v[nothing] = T(0); }
+  }
+  /// Takes the next records of a tile's list, of which `entries` are left; returns how many.
+  int fill(const projected_gaussian<T>* records, const std::int32_t* order, idx entries, const T* colours,
+           const tile_place& at) {
+    x0 = T(at.x0), y0 = T(at.y0);
+    count = static_cast<int>(std::min<idx>(size, entries));
+    constexpr int step = n < 4 ? 4 : n;
+    for (int i = 0; i < count; i += step) {
+      const T* from[step];
+      for (int j = 0; j < step; ++j) {
+        __builtin_prefetch(&records[order[std::min<idx>(i + j + 16, entries - 1)]]);
+        const auto& r = records[order[std::min(i + j, count - 1)]];
+        from[j] = &r.x;
+        if constexpr (plan::features > 0) {
+          features[i + j] =
+              colours + idx{r.gaussian} * K::columns + (K::sh_degree < 0 ? plan::near_colours : K::sh_columns);
+        }
+      }
+      const auto next = [&] {
+        for (auto& p : from) { p += 4; }
+      };
+      transpose_fours(from, {x + i, y + i, lx + i, k + i});
+      next();
+      transpose_fours(from, {ly + i, log2_opacity + i, shear + i, depth + i});
+      next();
+      T unused[step];
+      const auto channel = [&](int c) { return c < plan::near_colours ? value[c] + i : unused; };
+      transpose_fours(from, {channel(0), channel(1), channel(2), unused});
+      if constexpr (plan::z) { std::copy_n(depth + i, step, value[plan::near_colours] + i); }
+      if constexpr (plan::inverse_z) {
+        for (int j = 0; j < step; ++j) { value[plan::near_colours + int{plan::z}][i + j] = T(1) / depth[i + j]; }
+      }
+    }
+    return count;
+  }
+  /// One number of each Gaussian of a pack.
+  SQS_INLINE typename shape::pack gather(const T* numbers, const std::int32_t* entries) const {
+    typename shape::pack p;
+#pragma GCC unroll 8
+    for (int r = 0; r < shape::registers * shape::together; ++r) { p.r[r] = number(numbers[entries[r / shape::registers]]); }
+    return p;
+  }
+
+  /// Calls reached(cell, first, mask) for every cell and every register of entries: which of first, first + 1, ... reach
+  /// the cell. They do if the largest value of their form over the cell's pixel centres reaches the cut. That lies at
+  /// the centre, if the cell contains it, or else on an edge that faces it.
+  template <class F> SQS_INLINE void find_cells(F&& reached) const {
+    for (int first = 0; first < count; first += n) {
+      const auto load = [&](const T* p) { return number::load(p + first); };
+      const number cx = load(x) - x0, cy = load(y) - y0, sx = load(lx), kx = load(k), sy = load(ly), turn = load(shear);
+      // The slack covers rounding here and in the blend: a cell more costs time, a cell less an error.
+      const number reach = (load(log2_opacity) - K::log2_cut) * T(1.0001) + T(1e-3);
+      const auto real = iota<T, n>() < number(count - first);
+      constexpr T far_edge = T(shape::edge - 1);
+      number left[shape::across], near_x[shape::across], wanted_y[shape::across];
+      for (int i = 0; i < shape::across; ++i) {
+        left[i] = T(i * shape::edge) + T(0.5) - cx;
+        near_x[i] = max(left[i], min(left[i] + far_edge, number())); // 0 inside
+        wanted_y[i] = -turn * near_x[i];
+      }
+      for (int row = 0; row < shape::across; ++row) {
+        const number top = T(row * shape::edge) + T(0.5) - cy, bottom = top + far_edge;
+        const number near_y = max(top, min(bottom, number())), shift = kx * near_y, down = sy * near_y;
+        const number down2 = down * down;
+        for (int i = 0; i < shape::across; ++i) {
+          const number dy = max(top, min(bottom, wanted_y[i])), dx = max(left[i], min(left[i] + far_edge, -shift));
+          const number a1 = sx * (near_x[i] + kx * dy), d1 = sy * dy, a2 = sx * (dx + shift);
+          const number form = min(a1 * a1 + d1 * d1, a2 * a2 + down2);
+          reached(row * shape::across + i, first, real & !(form > reach));
+        }
+      }
+    }
+  }
+};
+
+/// N things, or nothing and no room: a zero-sized std::array would take a register's room.
+template <class X, int N, int Tag> struct maybe_array {
+  X at[N];
+  X& operator[](idx i) { return at[i]; }
+  const X& operator[](idx i) const { return at[i]; }
+  X* begin() { return at; }
+  X* end() { return at + N; }
+};
+template <class X, int Tag> struct maybe_array<X, 0, Tag> {
+  X& operator[](idx) const { __builtin_unreachable(); }
+  X* begin() { return nullptr; }
+  X* end() { return nullptr; }
+};
+
+/// The pixel centres of a cell of the tile at (x0, y0), for every Gaussian of a pack.
+template <class Shape, class T> struct pixel_centres {
+  using shape = Shape;
+  typename shape::pack x, y;
+
+  pixel_centres(T tile_x0, T tile_y0, int cell) {
+    static constexpr T columns[] = {.5, 1.5, 2.5, 3.5, .5, 1.5, 2.5, 3.5, .5, 1.5, 2.5, 3.5, .5, 1.5, 2.5, 3.5};
+    static constexpr T rows[] = {.5, .5, .5, .5, 1.5, 1.5, 1.5, 1.5, 2.5, 2.5, 2.5, 2.5, 3.5, 3.5, 3.5, 3.5};
+    const T x0 = tile_x0 + T(cell % shape::across * shape::edge), y0 = tile_y0 + T(cell / shape::across * shape::edge);
+    for (int r = 0; r < shape::registers * shape::together; ++r) {
+      const int first = r % shape::registers * shape::lanes;
+      x.r[r] = shape::number::load(columns + first) + x0;
+      y.r[r] = shape::number::load(rows + first) + y0;
+    }
+  }
+};
+
+/// T of a cell's pixels at the start: 1 inside the image and where the mask lets draw, 0 elsewhere, so that padding
+/// holds no tile open. Returns whether any pixel is to be drawn.
+template <class Shape, class Cell>
+bool start_cell(int cell, const tile_place& at, const tile_grid& grid, const raster_mask& mask, Cell& t) {
+  const bool inside = (cell % Shape::across + 1) * Shape::edge <= at.width &&
+                      (cell / Shape::across + 1) * Shape::edge <= at.height;
+  t = Cell(1);
+  if (inside && !mask.pixels) { return true; }
+  bool any = false;
+  t = Shape::each_pixel([&](int p) {
+    const idx pixel = pixel_index<Shape>(at, grid, cell, p);
+    const bool draw = pixel >= 0 && (!mask.pixels || mask.pixels.data()[pixel] != 0);
+    any = any || draw;
+    return draw ? 1 : 0;
+  });
+  return any;
+}
+
+/// 6 t^5 - 15 t^4 + 10 t^3 on [0, 1], constant outside, and its slope.
+template <class V, class T> V smooth_step(const V& x, T width, V& slope) {
+  const V one(T(1)), t = max(V(T(0)), min(one, x * (T(1) / width)));
+  const V u = t * (one - t);
+  slope = (T(30) / width) * (u * u);
+  return t * t * t * (t * (T(6) * t - T(15)) + T(10));
+}
+
+/// alpha of a cell's pixels for the Gaussians of a pack, and d(alpha)/d(log of the uncapped value) where the cap does
+/// not act: both 0 where the Gaussian is skipped.
+template <class K, class T, int Size, class V>
+SQS_INLINE void evaluate(const tile_batch<K, T, Size>& batch, const std::int32_t* entries, const V& dx, const V& dy, V& alpha,
+                     V* slope) {
+  const V down = dy * batch.gather(batch.ly, entries), lx = batch.gather(batch.lx, entries);
+  const V across = lx * fma(dy, batch.gather(batch.k, entries), dx);
+  const V q = fma(across, -across, fma(down, -down, batch.gather(batch.log2_opacity, entries)));
+  const auto kept = q >= V(K::log2_cut);
+  const V value = exp2(q), cap(K::alpha_max), zero(T(0)); // garbage far below the cut, which the selects drop
+  if constexpr (K::cut_width == T(0)) {
+    alpha = select(kept, min(value, cap), zero);
+    if (slope != nullptr) { *slope = alpha; } 
+  } else {
+    const V raw = select(kept, value, zero);
+    V ramp_slope;
+    const V ramp = smooth_step(raw - V(K::alpha_cut), K::cut_width, ramp_slope), faded = raw * ramp;
+    alpha = min(faded, cap);
+    if (slope != nullptr) { *slope = raw * (ramp + raw * ramp_slope); }
+  }
+}
+
+/// One step of the recursion. T runs on past the stop: as it only ever falls, "stopped" needs no memory, and nothing
+/// but one product lies between one Gaussian's T and the next.
+template <class K, class V> struct blend_step {
+  V weight, next;
+  typename V::mask open; ///< the Gaussian is blended
+  SQS_INLINE blend_step(const V& alpha, const V& t) {
+    next = fma(-t, alpha, t);
+    open = (K::exclusive ? next : t) > V(K::stop);
+    weight = select(open, alpha * t, V(0));
+  }
+};
+/// Keeps a stopped T away from the denormal numbers, whose arithmetic is slow: for every few steps.
+template <class K, class V> V above_denormal(const V& t) {
+  constexpr auto least = K::stop < 1e-20f ? K::stop : 1e-20f;
+  return max(t, V(least));
+}
+
+} // namespace sqs::splat::detail
