@@ -7,6 +7,10 @@
 #include <sqs/splat/blend.hpp>
 #include <sqs/splat/blend_backward.hpp>
 #include <sqs/splat/config.hpp>
+#include <sqs/splat/contributors.hpp>
 #include <sqs/splat/project.hpp>
+#include <sqs/splat/project_backward.hpp>
 #include <sqs/splat/rasterize.hpp>
+#include <sqs/splat/record.hpp>
 #include <sqs/splat/scene.hpp>
+#include <sqs/splat/tile.hpp>

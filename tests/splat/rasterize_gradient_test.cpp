@@ -68,10 +68,11 @@ TEST(rasterizer, equals_the_oracle_with_one_channel_and_with_seven) {
   expect_like_oracle<splat::raster_config{.channels = 7}>(scenes::random({.channels = 7}), {});
 }
 
-template <splat::raster_config Config> void expect_gradient(scenes::inputs<double> in, double bound) {
+template <splat::raster_config Config>
+void expect_gradient(scenes::inputs<double> in, double bound, double step = 5e-4) {
   cpu e{.threads = 2};
   auto& s = in.s;
-  const auto report = check_gradient(e, splat::rasterizer<Config>{}, gradient_check{.step = 1e-3}, s.means, s.scales,
+  const auto report = check_gradient(e, splat::rasterizer<Config>{}, gradient_check{.step = step}, s.means, s.scales,
                                      s.rotations, s.opacities, s.colours, in.background, in.rig);
   std::cout << "worst " << report.worst << " at " << report.where << " (" << report.analytic << ", " << report.numeric
             << "), " << report.nonzero << " of " << report.checked << " not zero\n";
@@ -82,7 +83,8 @@ template <splat::raster_config Config> void expect_gradient(scenes::inputs<doubl
 TEST(rasterizer_gradient, of_every_input) { expect_gradient<smooth>(scenes::random({}), 1e-7); }
 TEST(rasterizer_gradient, of_centres_outside_where_the_jacobian_is_clamped) {
   expect_gradient<smooth>(
-      scenes::random({.gaussians = 8, .least_scale = 0.8, .most_scale = 2, .spread = 2.5, .seed = 9}), 1e-7);
+      scenes::random({.gaussians = 8, .least_scale = 0.8, .most_scale = 2, .spread = 2.5, .seed = 9}), 1e-7,
+      2e-3); // centres hundreds of pixels away: a small step drowns in their rounding
 }
 TEST(rasterizer_gradient, under_the_transposed_convention) {
   expect_gradient<smooth_transposed>(scenes::random({.gaussians = 6, .seed = 10}), 1e-7);

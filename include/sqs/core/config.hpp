@@ -18,6 +18,8 @@
 
 /// For functions whose arguments must stay in registers: a call would send them through memory.
 #define SQS_INLINE inline __attribute__((always_inline))
+/// For functions that keep many registers busy: everything they call becomes part of them.
+#define SQS_FLATTEN __attribute__((flatten))
 
 #if defined(NDEBUG)
 #define SQS_ASSERT(condition) ((void)0)

@@ -96,7 +96,7 @@ template <class T, int N> struct simd {
   static constexpr int size = N;
   vector v;
 
-  simd() : v{} {}
+  simd() = default; ///< not set; `simd()` and `{}` are zero
   simd(vector x) : v(x) {}
   /// The same number in every lane.
   template <class S>
@@ -110,6 +110,24 @@ template <class T, int N> struct simd {
     return x;
   }
   void store(T* p) const { __builtin_memcpy(p, &v, sizeof(vector)); }
+  /// Lane i is base[stride i].
+  static simd strided(const T* base, int stride) {
+    std::int32_t index[N];
+    for (int i = 0; i < N; ++i) { index[i] = i; }
+    return gather(base, index, stride);
+  }
+  /// Lane i is base[stride index[i]]. Every stride index[i] must fit 31 bits.
+  static simd gather(const T* base, const std::int32_t* index, int stride) {
+#if defined(SQS_MASK_REGISTERS)
+    if constexpr (registers && sizeof(T) == 4) {
+      const __m512i at = _mm512_mullo_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(stride));
+      return vector(_mm512_i32gather_ps(at, base, 4));
+    }
+#endif
+    simd x;
+    for (int i = 0; i < N; ++i) { x.v[i] = base[stride * index[i]]; }
+    return x;
+  }
   T operator[](int i) const { return v[i]; }
 
   friend simd operator+(simd a, simd b) { return a.v + b.v; }
@@ -453,6 +471,28 @@ template <class T, int N> SQS_INLINE void transpose_fours(const T* const (&in)[N
 #endif
   for (int j = 0; j < N; ++j) {
     for (int i = 0; i < 4; ++i) { out[i][j] = in[j][i]; }
+  }
+}
+
+/// The way back: out[j][i] = in[i][j] for the N lanes j of four registers.
+template <class T, int N> SQS_INLINE void untranspose_fours(const simd<T, N> (&in)[4], T* const (&out)[N]) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    const __m512 low = _mm512_unpacklo_ps(in[0].v, in[1].v), high = _mm512_unpackhi_ps(in[0].v, in[1].v);
+    const __m512 low2 = _mm512_unpacklo_ps(in[2].v, in[3].v), high2 = _mm512_unpackhi_ps(in[2].v, in[3].v);
+    const __m512 rows[4] = {_mm512_shuffle_ps(low, low2, 0x44), _mm512_shuffle_ps(low, low2, 0xEE),
+                            _mm512_shuffle_ps(high, high2, 0x44), _mm512_shuffle_ps(high, high2, 0xEE)};
+    for (int r = 0; r < 4; ++r) {
+      _mm_storeu_ps(out[r], _mm512_castps512_ps128(rows[r]));
+      _mm_storeu_ps(out[4 + r], _mm512_extractf32x4_ps(rows[r], 1));
+      _mm_storeu_ps(out[8 + r], _mm512_extractf32x4_ps(rows[r], 2));
+      _mm_storeu_ps(out[12 + r], _mm512_extractf32x4_ps(rows[r], 3));
+    }
+    return;
+  }
+#endif
+  for (int j = 0; j < N; ++j) {
+    for (int i = 0; i < 4; ++i) { out[j][i] = in[i][j]; }
   }
 }
 

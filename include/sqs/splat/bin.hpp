@@ -27,15 +27,15 @@ template <class T> auto depth_key(T depth) {
   }
 }
 
-/// A view's tile rows are dealt out in strips, so that a single large view occupies several threads too.
+/// Some tile rows of a view.
 struct strip { idx view, begin, end; };
-inline constexpr idx strips_per_view = 8;
-inline strip strip_of(const tile_grid& g, const tile_band& band, idx job) {
-  const idx v = job / strips_per_view, part = job % strips_per_view;
+/// Part `job` of a band that is dealt out in `parts` strips per view.
+inline strip strip_of(const tile_grid& g, const tile_band& band, idx job, idx parts) {
+  const idx v = job / parts, part = job % parts;
   const idx low = std::clamp<idx>(band.begin - g[v].first_row, 0, g[v].tiles_y),
             high = std::clamp<idx>(band.end - g[v].first_row, 0, g[v].tiles_y);
   const idx rows = high - low;
-  return {v, low + rows * part / strips_per_view, low + rows * (part + 1) / strips_per_view};
+  return {v, low + rows * part / parts, low + rows * (part + 1) / parts};
 }
 
 } // namespace detail
@@ -95,53 +95,78 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
     while (v + 1 < grid.count && row >= grid[v + 1].first_row) { ++v; }
     return grid[v].first_tile + (row - grid[v].first_row) * grid[v].tiles_x;
   };
-  tile_bins bins{band, tile_at_row(band.begin), tile_at_row(band.end), empty<idx, 1>(e, {p.count() + 1}), {}, {}};
-  idx* slot = bins.first_slot.data();
-  idx total = 0;
-  for (idx v = 0; v < grid.count; ++v) {
-    for (idx i = p.first[static_cast<std::size_t>(v)]; i < p.first[static_cast<std::size_t>(v) + 1]; ++i) {
-      slot[i] = total;
-      total += band.clip(p.boxes.data()[i], grid, v).tiles();
-    }
-  }
-  slot[p.count()] = total;
-  expects(total < (idx{1} << 32), "sqs::splat::bin: ", total, " intersections in one row of tiles; lower the number of "
-                                  "Gaussians or set raster_config::radius_clip");
+  tile_bins bins{band, tile_at_row(band.begin), tile_at_row(band.end), {}, {}};
   const idx tiles = bins.last_tile - bins.first_tile;
+  constexpr idx unrolled = 4; // tiles of a row that are handled without a branch
   bins.begin = empty<idx, 1>(e, {tiles + 1});
-  bins.order = empty<std::int32_t, 1>(e, {total});
-  auto next = zeros<std::uint32_t, 1>(e, {tiles});
-  /// Calls f(tile within the band, record) for what touches the strip, nearest first.
-  const auto walk = [&](const detail::strip& s, auto&& f) {
-    const auto& view = grid[s.view];
-    const idx first = view.first_tile - bins.first_tile;
-    for (idx i = p.first[static_cast<std::size_t>(s.view)]; i < p.first[static_cast<std::size_t>(s.view) + 1]; ++i) {
-      const tile_box b = order.box.data()[i];
-      const idx y0 = std::max<idx>(b.y0, s.begin), y1 = std::min<idx>(b.y1, s.end);
-      for (idx y = y0; y < y1; ++y) {
-        const idx row = first + y * view.tiles_x;
-        for (idx t = row + b.x0; t < row + b.x1; ++t) { f(t, order.record.data()[i]); }
-      }
-    }
-  };
+  auto cursors = empty<std::uint32_t, 1>(e, {tiles});
+  std::uint32_t* const cursor = cursors.data();
+  // How the work is cut does not show in the result: a tile belongs to one strip, which sees all records in order.
+  const idx parts = grid.count >= e.thread_count() ? 1 : (2 * e.thread_count() + grid.count - 1) / grid.count;
   const auto each_strip = [&](auto&& f) {
-    parallel_for(e, grid.count * detail::strips_per_view, 1, [&](idx begin, idx end) {
+    parallel_for(e, grid.count * parts, 1, [&](idx begin, idx end) {
       for (idx j = begin; j < end; ++j) {
-        const auto s = detail::strip_of(grid, band, j);
-        if (s.begin < s.end) { f(s); }
+        const auto s = detail::strip_of(grid, band, j, parts);
+        if (s.begin < s.end) { f(j, s, grid[s.view]); }
       }
     });
   };
-  std::uint32_t* const cursor = next.data();
-  each_strip([&](const detail::strip& s) { walk(s, [&](idx t, std::int32_t) { ++cursor[t]; }); });
-  idx sum = 0;
+  // Room for the counts of a strip, with a row and a column more than it has tiles.
+  idx room = 0;
+  for (idx v = 0; v < grid.count; ++v) { room = std::max(room, (grid[v].tiles_x + 1) * ((grid[v].tiles_y + parts - 1) / parts + 1)); }
+  auto differences = zeros<std::int32_t, 2>(e, {grid.count * parts, room});
+  const auto first_record = [&](idx v) { return p.first[static_cast<std::size_t>(v)]; };
+  // Counts by differences: four corners of a box, then sums along x and along y.
+  each_strip([&](idx job, const detail::strip& s, const tile_grid::view& view) {
+    const idx columns = view.tiles_x + 1, rows = s.end - s.begin;
+    std::int32_t* const difference = differences.data() + job * room;
+    for (idx i = first_record(s.view); i < first_record(s.view + 1); ++i) {
+      const tile_box b = p.boxes.data()[i];
+      const idx y0 = std::max<idx>(b.y0, s.begin) - s.begin, y1 = std::min<idx>(b.y1, s.end) - s.begin;
+      if (y0 >= y1) { continue; }
+      std::int32_t *top = difference + y0 * columns, *bottom = difference + y1 * columns;
+      ++top[b.x0], --top[b.x1], --bottom[b.x0], ++bottom[b.x1];
+    }
+    std::uint32_t* out = cursor + view.first_tile - bins.first_tile + s.begin * view.tiles_x;
+    for (idx y = 0; y < rows; ++y) {
+      std::int32_t sum = 0;
+      std::int32_t *row = difference + y * columns, *next = row + columns;
+      for (idx x = 0; x < view.tiles_x; ++x) {
+        sum += row[x];
+        *out++ = static_cast<std::uint32_t>(sum);
+        next[x] += row[x];
+      }
+    }
+  });
+  idx total = 0;
   for (idx t = 0; t < tiles; ++t) {
-    bins.begin.data()[t] = sum;
-    sum += std::exchange(cursor[t], static_cast<std::uint32_t>(sum));
+    bins.begin.data()[t] = total;
+    total += std::exchange(cursor[t], static_cast<std::uint32_t>(total));
   }
-  bins.begin.data()[tiles] = sum;
+  bins.begin.data()[tiles] = total;
+  expects(total < (idx{1} << 32) - 65536, "sqs::splat::bin: ", total, " intersections in one band of tile rows; lower "
+                                          "the number of Gaussians or set raster_config::radius_clip");
+  // Every strip has a number of its own at the end of the lists: where what is not to be written goes.
+  bins.order = empty<std::int32_t, 1>(e, {total + grid.count * parts});
   std::int32_t* const list = bins.order.data();
-  each_strip([&](const detail::strip& s) { walk(s, [&](idx t, std::int32_t r) { list[cursor[t]++] = r; }); });
+  each_strip([&](idx job, const detail::strip& s, const tile_grid::view& view) {
+    std::uint32_t nowhere = static_cast<std::uint32_t>(total + job);
+    std::uint32_t* const first = cursor + view.first_tile - bins.first_tile;
+    for (idx i = first_record(s.view); i < first_record(s.view + 1); ++i) {
+      const tile_box b = order.box.data()[i];
+      const std::int32_t record = order.record.data()[i];
+      const idx y1 = std::min<idx>(b.y1, s.end), width = b.x1 - b.x0;
+      for (idx y = std::max<idx>(b.y0, s.begin); y < y1; ++y) {
+        std::uint32_t* const c = first + y * view.tiles_x + b.x0;
+        for (idx x = 0; x < unrolled; ++x) {
+          std::uint32_t* const at = x < width ? c + x : &nowhere;
+          list[*at] = record;
+          *at += x < width ? 1u : 0u;
+        }
+        for (idx x = unrolled; x < width; ++x) { list[c[x]++] = record; }
+      }
+    }
+  });
   return bins;
 }
 

@@ -58,7 +58,7 @@ template <class K, class T> struct forward_tile {
     }
   }
   bool open() const { return std::find(open_cells, open_cells + shape::cells, true) != open_cells + shape::cells; }
-  void add(const batch_type& batch) {
+  void add(batch_type& batch) {
     std::fill_n(length, shape::cells, 0);
     batch.find_cells([&](int c, int first, const auto& reached) {
       length[c] += store_indices(reached, first, list[c] + length[c]);
@@ -75,7 +75,6 @@ private:
   /// Returns how many entries were looked at before the cell was finished.
   int blend_cell(int index, const batch_type& batch) {
     state& s = cells[index];
-    const pixel_centres<shape, T> pixel(batch.x0, batch.y0, index);
     const int count = length[index];
     cell t = s.t, left = s.left, sum[plan::fused];
     [[maybe_unused]] cell median = s.t;
@@ -85,8 +84,7 @@ private:
     for (; i < count; i += shape::together) {
       const std::int32_t* entries = list[index] + i;
       pack alpha;
-      evaluate(batch, entries, pixel.x - batch.gather(batch.x, entries), pixel.y - batch.gather(batch.y, entries),
-               alpha, static_cast<pack*>(nullptr));
+      evaluate(batch, entries, [index](int) { return index; }, alpha, static_cast<pack*>(nullptr));
 #pragma GCC unroll 4
       for (int e = 0; e < shape::together; ++e) {
         const blend_step<K, cell> step(shape::one_of(alpha, e), t);

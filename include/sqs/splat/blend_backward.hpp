@@ -54,13 +54,13 @@ template <class K, class T> struct backward_tile {
                        feature_at = median_at + (K::median ? 1 : 0), sums = feature_at + plan::features;
 
   struct state {
-    cell t, rest, x, y; ///< T, S and the pixel centres
+    cell t, rest; ///< T and S
     cell d_value[plan::fused];
     [[no_unique_address]] maybe_array<cell, K::median ? 1 : 0, 0> d_median;
     [[no_unique_address]] maybe_array<cell, plan::features, 1> d_feature;
   };
   struct pair {
-    cell alpha, inverse; ///< and 1 / (1 - alpha)
+    cell alpha;
     [[no_unique_address]] maybe_array<cell, (K::cut_width > T(0)) ? 1 : 0, 0> slope;
     [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 1> along; ///< features . dImage
     [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 2> weight;
@@ -77,7 +77,6 @@ template <class K, class T> struct backward_tile {
   void start(const tile_place& at, const tile_grid& grid, const raster_mask& mask, const blended<T>& out,
              const image_gradients<T>& d, T* d_background) {
     planes p;
-    std::fill_n(d_background, K::channels, T(0));
     if (at.width == edge) {
       p.read(at, grid, out, d, d_background, std::integral_constant<int, edge>{});
     } else {
@@ -86,8 +85,6 @@ template <class K, class T> struct backward_tile {
     for (int index = 0; index < shape::cells; ++index) {
       auto& s = cells[index];
       open_cells[index] = start_cell<shape>(index, at, grid, mask, s.t);
-      const pixel_centres<shape, T> centres(T(at.x0), T(at.y0), index);
-      s.x = shape::one_of(centres.x, 0), s.y = shape::one_of(centres.y, 0);
       const int corner = index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
       const auto load = [&](const T* plane) {
         T rows[shape::pixels];
@@ -104,7 +101,7 @@ template <class K, class T> struct backward_tile {
   }
 
   /// Replays a batch: sum[i] takes the sums of its entry i.
-  void add(const batch_type& batch) {
+  void add(batch_type& batch) {
     list_pairs(batch);
     find_alphas(batch);
     for (int i = 0; i < batch.count; ++i) {
@@ -128,28 +125,56 @@ private:
     void read(const tile_place& at, const tile_grid& grid, const blended<T>& out, const image_gradients<T>& d,
               T* d_background, Width width) {
       const auto& view = grid[at.view];
-      T background[K::channels]{};
+      T background[K::channels][edge]{}; // sums of the background's gradient, column by column
       if (at.width < edge || at.height < edge) { clear(); }
       if constexpr (K::depths > 0) { std::fill_n(value[0] + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0)); }
       for (int y = 0; y < at.height; ++y) {
         const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
         const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
         const T *t = out.transmittance.data() + first, *d_t = d.transmittance.data() + first;
-        for (int x = 0; x < width; ++x) {
-          T sum = t[x] * d_t[x];
-          for (int c = 0; c < K::channels; ++c) {
-            const T v = d_image[x * K::channels + c];
-            value[c < plan::near_colours ? c : c - plan::near_colours + plan::fused][y * edge + x] = v;
-            sum += v * image[x * K::channels + c];
-            background[c] += t[x] * v;
+        // The next tile's pixels: its replay begins long after this one's.
+        for (int i = 0; i < edge * K::channels; i += 64 / int{sizeof(T)}) {
+          __builtin_prefetch(d_image + edge * K::channels + i);
+          __builtin_prefetch(image + edge * K::channels + i);
+        }
+        __builtin_prefetch(t + edge), __builtin_prefetch(d_t + edge);
+        T* const sum = rest + y * edge;
+        const auto plane = [&](int c) {
+          return value[c < plan::near_colours ? c : c - plan::near_colours + plan::fused] + y * edge;
+        };
+        if constexpr (!std::is_same_v<Width, int>) { // a whole row, a register at a time
+          constexpr int n = edge < number::size ? edge : number::size;
+          using lanes = simd<T, n>;
+          for (int x = 0; x < edge; x += n) {
+            const lanes left = lanes::load(t + x);
+            lanes toward = left * lanes::load(d_t + x);
+            for (int c = 0; c < K::channels; ++c) {
+              const lanes v = lanes::strided(d_image + x * K::channels + c, K::channels);
+              v.store(plane(c) + x);
+              toward += v * lanes::strided(image + x * K::channels + c, K::channels);
+              (lanes::load(background[c] + x) + left * v).store(background[c] + x);
+            }
+            toward.store(sum + x);
           }
-          rest[y * edge + x] = sum;
+        } else {
+          for (int x = 0; x < width; ++x) {
+            sum[x] = t[x] * d_t[x];
+            for (int c = 0; c < K::channels; ++c) {
+              const T v = d_image[x * K::channels + c];
+              plane(c)[x] = v;
+              sum[x] += v * image[x * K::channels + c];
+              background[c][x] += t[x] * v;
+            }
+          }
         }
         if constexpr (K::depths > 0) {
           for (int x = 0; x < width; ++x) { read_depth(y * edge + x, first + x, t[x], out, d); }
         }
       }
-      std::copy_n(background, K::channels, d_background);
+      for (int c = 0; c < K::channels; ++c) {
+        d_background[c] = T(0);
+        for (const T x : background[c]) { d_background[c] += x; }
+      }
     }
     void clear() {
       std::fill_n(rest, area, T(0));
@@ -186,7 +211,7 @@ private:
     for (int r = 0; r < shape::registers; ++r) { sum = sum + a.r[r]; }
   }
 
-  void list_pairs(const batch_type& batch) {
+  void list_pairs(batch_type& batch) {
     // Bit c of a Gaussian's number says that it reaches cell c of 16: a sum of powers of two, exact in any scalar type.
     constexpr int groups = (shape::cells + 15) / 16;
     T reached_by[groups][batch_type::size];
@@ -212,34 +237,35 @@ private:
   void find_alphas(const batch_type& batch) {
     for (int p = 0; p < first_pair[batch.count]; p += shape::together) {
       const std::int32_t* entries = pair_entry + p;
-      pack x, y, a, s;
-#pragma GCC unroll 4
-      for (int e = 0; e < shape::together; ++e) {
-        const state& c = cells[pair_cell[p + e]];
-#pragma GCC unroll 8
-        for (int r = 0; r < shape::registers; ++r) {
-          x.r[e * shape::registers + r] = c.x.r[r], y.r[e * shape::registers + r] = c.y.r[r];
-        }
-      }
-      evaluate(batch, entries, x - batch.gather(batch.x, entries), y - batch.gather(batch.y, entries), a,
+      pack a, s;
+      evaluate(batch, entries, [&](int e) { return pair_cell[p + e]; }, a,
                K::cut_width > T(0) ? &s : static_cast<pack*>(nullptr));
-      const pack inverse = reciprocal(pack(1) - a);
 #pragma GCC unroll 4
       for (int e = 0; e < shape::together; ++e) {
         auto& to = pairs[p + e];
-        to.alpha = shape::one_of(a, e), to.inverse = shape::one_of(inverse, e);
+        to.alpha = shape::one_of(a, e);
         if constexpr (K::cut_width > T(0)) { to.slope[0] = shape::one_of(s, e); }
       }
     }
   }
   /// The recursion over the cells of one Gaussian.
+  ///
+  /// Of the moments, with d = (middle of the cell - centre) + (offset u, v in the cell), only the sums of g times
+  /// 1, a, b, a^2, a b, b^2 with (a, b) = middle - centre are kept pixel by pixel; u and v are put in at the end.
   void replay(int i, const batch_type& batch) {
-    number total[value_at + plan::fused + (K::median ? 1 : 0)];
-    const T centre_x = batch.x[i], centre_y = batch.y[i];
+    T a[shape::cells], b[shape::cells], aa[shape::cells], ab[shape::cells], bb[shape::cells];
+    for (int c = 0; c < shape::cells; ++c) {
+      a[c] = batch.x0 + T(c % shape::across * shape::edge + 2) - batch.x[i];
+      b[c] = batch.y0 + T(c / shape::across * shape::edge + 2) - batch.y[i];
+      aa[c] = a[c] * a[c], ab[c] = a[c] * b[c], bb[c] = b[c] * b[c];
+    }
+    cell s0(0), sa(0), sb(0), saa(0), sab(0), sbb(0);
+    number total[plan::fused + 3]{}; // and two of absgrad, one of the median
     T value[plan::fused];
     for (int c = 0; c < plan::fused; ++c) { value[c] = batch.value[c][i]; }
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
-      state& s = cells[pair_cell[p]];
+      const int at = pair_cell[p];
+      state& s = cells[at];
       const cell alpha = pairs[p].alpha, t = s.t;
       const blend_step<K, cell> step(alpha, t);
       cell toward = s.d_value[0] * value[0];
@@ -247,38 +273,49 @@ private:
       for (int c = 1; c < plan::fused; ++c) { toward = fma(s.d_value[c], cell(value[c]), toward); }
       if constexpr (plan::features > 0) { toward = toward + pairs[p].along[0]; }
       const cell rest = fma(-step.weight, toward, s.rest);
-      const cell d_alpha = fma(-rest, pairs[p].inverse, t * toward);
+      const cell d_alpha = fma(-rest, reciprocal(cell(1) - alpha), t * toward);
       s.t = step.next, s.rest = rest;
       const auto moves = step.open & (alpha < cell(K::alpha_max));
       cell d = alpha * d_alpha;
       if constexpr (K::cut_width > T(0)) { d = pairs[p].slope[0] * d_alpha; }
       d = select(moves, d, cell(0));
-      const cell x = s.x - centre_x, y = s.y - centre_y, d_x = d * x, d_y = d * y;
-      accumulate(total[0], d);
-      accumulate(total[1], d_x);
-      accumulate(total[2], d_y);
-      accumulate(total[3], d_x, x);
-      accumulate(total[4], d_x, y);
-      accumulate(total[5], d_y, y);
-      if constexpr (K::absgrad) { add_absolute(batch, i, d_x, d_y, total); }
+      s0 = s0 + d;
+      sa = fma(d, cell(a[at]), sa), sb = fma(d, cell(b[at]), sb);
+      saa = fma(d, cell(aa[at]), saa), sab = fma(d, cell(ab[at]), sab), sbb = fma(d, cell(bb[at]), sbb);
 #pragma GCC unroll 8
-      for (int c = 0; c < plan::fused; ++c) { accumulate(total[value_at + c], step.weight, s.d_value[c]); }
+      for (int c = 0; c < plan::fused; ++c) { accumulate(total[c], step.weight, s.d_value[c]); }
+      if constexpr (K::absgrad) { add_absolute(batch, i, d, a[at], b[at], total + plan::fused); }
       if constexpr (K::median) {
         const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
-        accumulate(total[median_at], select(crossing, s.d_median[0], cell(0)));
+        accumulate(total[plan::fused + 2], select(crossing, s.d_median[0], cell(0)));
       }
       if constexpr (plan::features > 0) { pairs[p].weight[0] = step.weight; }
     }
-    for (int k = 0; k < feature_at; ++k) { sum[i][k] = total[k]; }
+    const cell u = shape::offset_x(), v = shape::offset_y();
+    const cell moments[6] = {s0,
+                             sa + u * s0,
+                             sb + v * s0,
+                             saa + u * (T(2) * sa + u * s0),
+                             sab + u * sb + v * (sa + u * s0),
+                             sbb + v * (T(2) * sb + v * s0)};
+    number* const to = sum[i];
+    for (int m = 0; m < 6; ++m) {
+      to[m] = moments[m].r[0];
+      for (int r = 1; r < shape::registers; ++r) { to[m] = to[m] + moments[m].r[r]; }
+    }
+    for (int c = 0; c < plan::fused; ++c) { to[value_at + c] = total[c]; }
+    if constexpr (K::absgrad) { to[abs_at] = total[plan::fused], to[abs_at + 1] = total[plan::fused + 1]; }
+    if constexpr (K::median) { to[median_at] = total[plan::fused + 2]; }
   }
 
   /// |g Q d| = |dL/d(centre)| of each pixel.
-  static void add_absolute(const batch_type& batch, int g, const cell& d_x, const cell& d_y, number* to) {
+  static void add_absolute(const batch_type& batch, int i, const cell& d, T at_x, T at_y, number* to) {
     constexpr T scale = T(1.3862943611198906188);
-    const T lx = batch.lx[g], k = batch.k[g], ly = batch.ly[g];
+    const T lx = batch.lx[i], k = batch.k[i], ly = batch.ly[i];
     const T a = scale * lx * lx, b = k * a, c = scale * ly * ly + k * b;
-    accumulate(to[abs_at], abs(d_x * a + d_y * b));
-    accumulate(to[abs_at + 1], abs(d_x * b + d_y * c));
+    const cell x = shape::offset_x() + at_x, y = shape::offset_y() + at_y;
+    accumulate(to[0], abs(d * (x * a + y * b)));
+    accumulate(to[1], abs(d * (x * b + y * c)));
   }
 
   // Features go a few registers full at a time.
@@ -311,7 +348,7 @@ private:
     if constexpr (plan::features > whole) { sum_features<plan::features - whole>(i, whole); }
   }
   template <int Channels> void sum_features(int i, int first) {
-    number total[Channels];
+    number total[Channels]{};
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
       const cell w = pairs[p].weight[0];
@@ -352,8 +389,8 @@ blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const ti
 ///
 /// Shapes      `out` holds what `blend` returned for the same arguments.
 /// Gradient    see `moment_plan`, and the background. None passes a capped alpha.
-/// Execution   parallel over tiles, then over records; bitwise the same for any thread count and any bands: every (tile,
-///             Gaussian) pair writes its own slot, and slots are summed in order.
+/// Execution   parallel over tiles, then over records; bitwise the same for any thread count and any bands: every entry
+///             of a tile's list has sums of its own, which are added up per record in the order of the tiles.
 /// Cost        45 + 6C flop per pair looked at, 4 (6 + C) bytes per intersection in float.
 template <raster_config Config, class T>
 void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins,
@@ -363,51 +400,45 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
   using tile_type = detail::backward_tile<k, T>;
   constexpr int width = moment_plan<Config>::count;
   const idx tiles = bins.last_tile - bins.first_tile;
-  auto slots = empty<T, 2>(e, {bins.intersections(), width});
-  auto used = zeros<std::uint8_t, 1>(e, {bins.intersections()}); // many entries lie behind what a tile shows
+  auto entry_sums = empty<T, 2>(e, {bins.intersections(), width});
   auto tile_background = empty<T, 2>(e, {tiles, k::channels});
   const auto one_tile = [&](idx tile) {
     const auto at = detail::place_of<k::tile>(grid, tile);
     tile_type pixels;
     typename tile_type::batch_type batch;
     pixels.start(at, grid, mask, out, d, tile_background.data() + (tile - bins.first_tile) * k::channels);
-    const idx begin = bins.begin.data()[tile - bins.first_tile];
-    const idx seen = begin + out.seen.data()[tile];
-    const auto slot_of = [&](idx entry) {
-      const std::int32_t record = bins.order.data()[entry];
-      const tile_box b = bins.band.clip(p.boxes.data()[record], grid, at.view);
-      return bins.first_slot.data()[record] + (at.ty - b.y0) * (b.x1 - b.x0) + (at.tx - b.x0);
-    };
+    const idx begin = bins.begin.data()[tile - bins.first_tile], seen = begin + out.seen.data()[tile];
     for (idx i = begin; i < seen; i += batch.size) {
       const idx count = batch.fill(p.records.data(), bins.order.data() + i, seen - i, colours.data(), at);
-      for (idx j = i; j < i + count; ++j) {
-        __builtin_prefetch(p.boxes.data() + bins.order.data()[j]);
-        __builtin_prefetch(bins.first_slot.data() + bins.order.data()[j]);
-      }
       pixels.add(batch);
       T total[batch.size * tile_type::sums + 16];
       sums_of(pixels.sum[0], count * tile_type::sums, total);
       for (idx j = 0; j < count; ++j) {
-        const idx slot = slot_of(i + j);
-        used.data()[slot] = 1;
         detail::write_moments<Config, tile_type>(total + j * tile_type::sums, batch.depth[j],
-                                                 slots.data() + slot * width);
+                                                 entry_sums.data() + (i + j) * width);
       }
     }
   };
   parallel_for(e, tiles, 1, [&](idx begin, idx end) {
     for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + t); }
   });
-  parallel_for(e, p.count(), 1024, [&](idx begin, idx end) {
-    for (idx i = begin; i < end; ++i) {
-      T* const to = sum.moments.data() + i * width;
-      T moments[width];
-      std::copy_n(to, width, moments);
-      for (idx s = bins.first_slot.data()[i]; s < bins.first_slot.data()[i + 1]; ++s) {
-        if (used.data()[s] == 0) { continue; }
-        for (int j = 0; j < width; ++j) { moments[j] += slots.data()[s * width + j]; }
+  // Part of a view's records: whoever has them walks all lists of the view, so that no two threads meet.
+  const idx parts = grid.count >= e.thread_count() ? 1 : (e.thread_count() + grid.count - 1) / grid.count;
+  parallel_for(e, grid.count * parts, 1, [&](idx job, idx) {
+    const idx v = job / parts, part = job % parts;
+    const idx first_record = p.first[static_cast<std::size_t>(v)],
+              size = p.first[static_cast<std::size_t>(v) + 1] - first_record;
+    const idx low = first_record + size * part / parts, high = first_record + size * (part + 1) / parts;
+    const idx first = std::max(bins.first_tile, grid[v].first_tile), last = std::min(bins.last_tile, grid[v + 1].first_tile);
+    for (idx t = first; t < last; ++t) {
+      const idx begin = bins.begin.data()[t - bins.first_tile], end = begin + out.seen.data()[t];
+      for (idx i = begin; i < end; ++i) {
+        const idx record = bins.order.data()[i];
+        if (record < low || record >= high) { continue; }
+        const T* from = entry_sums.data() + i * width;
+        T* const to = sum.moments.data() + record * width;
+        for (int j = 0; j < width; ++j) { to[j] += from[j]; }
       }
-      std::copy_n(moments, width, to);
     }
   });
   for (idx v = 0; v < grid.count; ++v) {

@@ -64,7 +64,7 @@ struct raster_config {
   ratio stop{1, 10000};     ///< transmittance at which a pixel is finished
   stop_rule rule = stop_rule::exclusive;
   ratio near{1, 5};          ///< m: centres with camera-frame z up to here are culled
-  ratio far{0, 1};           ///< m: centres beyond are culled; 0 for none
+  ratio far{0, 1};           ///< m: centres from here on are culled; 0 for none
   ratio radius_clip{0, 1};   ///< px: Gaussians whose extent is at most this along both axes are culled
   ratio low_pass{3, 10};     ///< px^2, added to the diagonal of the 2D covariance
   antialias filter = antialias::none;

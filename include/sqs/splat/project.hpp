@@ -48,18 +48,15 @@ template <class T> struct gaussian_lanes {
   number opacity;
 
   gaussian_lanes(const scene<T>& s, const std::int32_t* index) {
-    T column[11][n];
-    for (int l = 0; l < n; ++l) {
-      const idx g = index[l];
-      const T *m = s.means.data() + 3 * g, *d = s.scales.data() + 3 * g, *q = s.rotations.data() + 4 * g;
-      for (int i = 0; i < 3; ++i) { column[i][l] = m[i], column[3 + i][l] = d[i]; }
-      for (int i = 0; i < 4; ++i) { column[6 + i][l] = q[i]; }
-      column[10][l] = s.opacities.data()[g];
-    }
-    const auto at = [&](int i) { return number::load(column[i]); };
-    mean = {at(0), at(1), at(2)}, scale = {at(3), at(4), at(5)};
-    rotation = {at(6), at(7), at(8), at(9)};
-    opacity = at(10);
+    const auto three = [&](const tensor<T, 2>& x) {
+      return vec3<number>{number::gather(x.data(), index, 3), number::gather(x.data() + 1, index, 3),
+                          number::gather(x.data() + 2, index, 3)};
+    };
+    const T* q = s.rotations.data();
+    mean = three(s.means), scale = three(s.scales);
+    rotation = {number::gather(q, index, 4), number::gather(q + 1, index, 4), number::gather(q + 2, index, 4),
+                number::gather(q + 3, index, 4)};
+    opacity = number::gather(s.opacities.data(), index, 1);
   }
 };
 
@@ -144,63 +141,75 @@ template <class R> void pixel_range(R low, R high, R pixels, R& first, R& last) 
 
 template <class T> bool all_finite(const T* p, idx n) {
   // x - x is 0 for a finite number and NaN otherwise; a sum could overflow on its own.
-  T sum{};
-  for (idx i = 0; i < n; ++i) { sum += p[i] - p[i]; }
+  using number = simd<T, native_lanes<T>>;
+  number sums[4]{};
+  idx i = 0;
+  for (; i + 4 * number::size <= n; i += 4 * number::size) {
+    for (int k = 0; k < 4; ++k) {
+      const number x = number::load(p + i + k * number::size);
+      sums[k] += x - x;
+    }
+  }
+  T sum = sum_of(sums[0] + sums[1] + (sums[2] + sums[3]));
+  for (; i < n; ++i) { sum += p[i] - p[i]; }
   return sum == T(0);
 }
 
 /// Gaussians are projected in chunks of this many: what a chunk needs stays in the first-level cache.
-inline constexpr idx projection_chunk = 1024;
+inline constexpr idx projection_chunk = 1024, candidate_room = projection_chunk + 16;
 
-/// Finds which Gaussians of a chunk may be seen by which view. candidates[v * G + first ...] takes their indices.
+/// Finds which Gaussians of a chunk may be seen by which view.candidates[v * G + first ...] takes their indices.
 template <class K, class T> struct candidate_search {
   static constexpr int n = native_lanes<T>;
   using number = simd<T, n>;
   const scene<T>& s;
   const std::array<view_constants<T>, camera_rig<T>::capacity>& views;
   idx view_count;
-  std::int32_t* candidates;
-  std::int32_t* found; ///< [V, chunks]
+  std::int32_t* candidates; ///< [V, chunks, candidate_room]
+  std::int32_t* found;      ///< [V, chunks]
 
   /// Returns how many Gaussians of the chunk are rejected for NaN or Inf.
   idx operator()(idx chunk, idx chunks) const {
     const idx g = s.count(), begin = chunk * projection_chunk, end = std::min(g, begin + projection_chunk);
     bool bad[projection_chunk]{};
     const idx rejected = find_bad(begin, end, bad);
-    idx count[camera_rig<T>::capacity]{};
+    int count[camera_rig<T>::capacity]{};
     for (idx first = begin; first < end; first += n) {
       const int here = static_cast<int>(std::min<idx>(n, end - first));
-      T column[5][n]{};
-      for (int l = 0; l < here; ++l) {
-        const T *m = s.means.data() + 3 * (first + l), *d = s.scales.data() + 3 * (first + l);
-        column[0][l] = m[0], column[1][l] = m[1], column[2][l] = m[2];
-        column[3][l] = std::max(d[0] * d[0], std::max(d[1] * d[1], d[2] * d[2]));
-        column[4][l] = bad[first + l - begin] ? T(0) : s.opacities.data()[first + l];
+      std::int32_t index[n];
+      T usable[n];
+      for (int l = 0; l < n; ++l) {
+        index[l] = static_cast<std::int32_t>(first) + std::min(l, here - 1);
+        usable[l] = l < here && !bad[index[l] - begin] ? T(1) : T(0);
       }
-      const vec3<number> mean{number::load(column[0]), number::load(column[1]), number::load(column[2])};
-      const number variance = number::load(column[3]), opacity = number::load(column[4]);
+      const auto three = [&](const tensor<T, 2>& x) {
+        return vec3<number>{number::gather(x.data(), index, 3), number::gather(x.data() + 1, index, 3),
+                            number::gather(x.data() + 2, index, 3)};
+      };
+      const vec3<number> mean = three(s.means), scale = three(s.scales);
+      const number variance = max(scale.x * scale.x, max(scale.y * scale.y, scale.z * scale.z));
+      const number opacity =
+          select(number::load(usable) > number(0), number::gather(s.opacities.data(), index, 1), number(0));
       const auto drawn = opacity >= number(K::alpha_cut);
       if (!any(drawn)) { continue; }
       // Squared half extent in standard deviations, a little too large.
       const number reach = T(2.001 * ln2) * (log2(max(opacity, number(K::alpha_cut))) - K::log2_cut) + T(1e-3);
       for (idx v = 0; v < view_count; ++v) {
         const auto& view = views[static_cast<std::size_t>(v)];
-        const unsigned hits = with_model(view.model, [&](auto model) {
-          return bits_of(drawn & may_be_seen<decltype(model)::value>(view, mean, variance, reach));
+        const auto hits = with_model(view.model, [&](auto model) {
+          return drawn & may_be_seen<decltype(model)::value>(view, mean, variance, reach);
         });
-        std::int32_t* out = candidates + v * g + begin;
-        for (unsigned left = here == n ? hits : hits & ((1u << here) - 1); left != 0; left &= left - 1) {
-          out[count[v]++] = static_cast<std::int32_t>(first + std::countr_zero(left));
-        }
+        std::int32_t* const out = candidates + (v * chunks + chunk) * candidate_room;
+        count[v] += store_indices(hits, static_cast<std::int32_t>(first), out + count[v]);
       }
     }
-    for (idx v = 0; v < view_count; ++v) { found[v * chunks + chunk] = static_cast<std::int32_t>(count[v]); }
+    for (idx v = 0; v < view_count; ++v) { found[v * chunks + chunk] = count[v]; }
     return rejected;
   }
 
 private:
   template <camera_model M>
-  typename number::mask may_be_seen(const view_constants<T>& v, const vec3<number>& mean, const number& variance,
+  SQS_FLATTEN typename number::mask may_be_seen(const view_constants<T>& v, const vec3<number>& mean, const number& variance,
                               const number& reach) const {
     const vec3<number> p = to_camera(v, mean);
     const auto point = project_point<M>(v.camera, p);
@@ -236,7 +245,7 @@ struct projected_counts { idx visible = 0, degenerate = 0; };
 
 /// Projects up to a register of candidates of one view into records and boxes.
 template <class K, camera_model M, class T>
-projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index, int count,
+SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index, int count,
                                projected_gaussian<T>* records, tile_box* boxes, T* radii) {
   using lanes = gaussian_lanes<T>;
   using number = typename lanes::number;
@@ -268,30 +277,44 @@ projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, co
   number x0, x1, y0, y1;
   pixel_range(f.point.u - radius_x, f.point.u + radius_x, number(v.width), x0, x1);
   pixel_range(f.point.v - radius_y, f.point.v + radius_y, number(v.height), y0, y1);
-  T colour[3][n];
+  number colour[3]{};
   if constexpr (K::sh_degree >= 0) {
     const sh_lanes<K, T> sh(s, v, g.mean, filled);
-    for (int c = 0; c < 3; ++c) { sh.colour[c].store(colour[c]); }
+    for (int c = 0; c < 3; ++c) { colour[c] = sh.colour[c]; }
+  } else {
+    for (int c = 0; c < (K::channels < 3 ? K::channels : 3); ++c) {
+      for (int l = 0; l < n; ++l) { colour[c].v[l] = s.colours.data()[idx{filled[l]} * K::columns + c]; }
+    }
+  }
+  // A register of records, field by field; lanes past the last candidate go nowhere.
+  projected_gaussian<T> spare;
+  T* row[n];
+  const auto next_fields = [&](int field) {
+    for (int l = 0; l < n; ++l) { row[l] = &(l < count ? records[l] : spare).x + field; }
+  };
+  next_fields(0);
+  untranspose_fours<T, n>({f.point.u, f.point.v, lx, k}, row);
+  next_fields(4);
+  untranspose_fours<T, n>({ly, log2_opacity, shear, f.p.z}, row);
+  T last[4][n];
+  for (int c = 0; c < 3; ++c) { colour[c].store(last[c]); }
+  max(radius_x, radius_y).store(last[3]);
+  std::int32_t pixel[4][n];
+  const number* const range[] = {&x0, &y0, &x1, &y1};
+  for (int i = 0; i < 4; ++i) {
+    T numbers[n];
+    range[i]->store(numbers);
+    for (int l = 0; l < n; ++l) { pixel[i][l] = static_cast<std::int32_t>(numbers[l]); }
   }
   for (int l = 0; l < count; ++l) {
     auto& r = records[l];
+    for (int c = 0; c < 3; ++c) { r.colour[c] = last[c][l]; }
     r.gaussian = index[l];
-    r.depth = f.p.z[l];
-    boxes[l] = {};
-    if (((draw >> l) & 1u) == 0) { continue; }
-    const int i0 = static_cast<int>(x0[l]), i1 = static_cast<int>(x1[l]), j0 = static_cast<int>(y0[l]),
-              j1 = static_cast<int>(y1[l]);
-    if (i0 >= i1 || j0 >= j1) { continue; }
-    const auto tiles = [](int i) { return static_cast<std::uint16_t>(i / K::tile); };
-    boxes[l] = {tiles(i0), tiles(j0), tiles(i1 + K::tile - 1), tiles(j1 + K::tile - 1)};
-    r.x = f.point.u[l], r.y = f.point.v[l];
-    r.lx = lx[l], r.k = k[l], r.ly = ly[l], r.log2_opacity = log2_opacity[l], r.shear = shear[l];
-    const T* colours = s.colours.data() + idx{index[l]} * K::columns;
-    for (int c = 0; c < (K::channels < 3 ? K::channels : 3); ++c) {
-      r.colour[c] = K::sh_degree >= 0 ? colour[c][l] : colours[c];
-    }
-    if (radii != nullptr) { radii[index[l]] = std::max(radius_x[l], radius_y[l]); }
-    ++counts.visible;
+    const bool visible = ((draw >> l) & 1u) != 0 && pixel[0][l] < pixel[2][l] && pixel[1][l] < pixel[3][l];
+    const auto tile = [&](int pixels) { return static_cast<std::uint16_t>(visible ? pixels / K::tile : 0); };
+    boxes[l] = {tile(pixel[0][l]), tile(pixel[1][l]), tile(pixel[2][l] + K::tile - 1), tile(pixel[3][l] + K::tile - 1)};
+    counts.visible += visible ? 1 : 0;
+    if (radii != nullptr && visible) { radii[index[l]] = last[3][l]; }
   }
   return counts;
 }
@@ -310,7 +333,7 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
   using k = raster_constants<Config, T>;
   const idx g = s.count(), views = rig.size(), chunks = (g + detail::projection_chunk - 1) / detail::projection_chunk;
   const auto view = make_view_constants<Config>(rig);
-  auto candidates = empty<std::int32_t, 2>(e, {views, g});
+  auto candidates = empty<std::int32_t, 1>(e, {views * chunks * detail::candidate_room});
   auto found = empty<std::int32_t, 2>(e, {views, chunks});
   const detail::candidate_search<k, T> search{s, view, views, candidates.data(), found.data()};
   projection<T> out;
@@ -337,7 +360,7 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
   out.boxes = empty<tile_box, 1>(e, {total});
   const auto job = [&](idx v, idx c) {
     const auto& camera = view[static_cast<std::size_t>(v)];
-    const std::int32_t* index = candidates.data() + v * g + c * detail::projection_chunk;
+    const std::int32_t* index = candidates.data() + (v * chunks + c) * detail::candidate_room;
     const idx first = start(v * chunks + c), count = found(v, c);
     T* const radius = radii ? radii.data() + v * g : nullptr;
     return with_model(camera.model, [&](auto model) {
@@ -356,7 +379,7 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
       [&](idx begin, idx end) {
         detail::projected_counts sum;
         for (idx j = begin; j < end; ++j) {
-          const auto more = job(j / chunks, j % chunks);
+          const auto more = job(j % views, j / views); // a chunk for all views while it is in the cache
           sum.visible += more.visible, sum.degenerate += more.degenerate;
         }
         return sum;

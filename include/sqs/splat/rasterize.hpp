@@ -156,9 +156,9 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     const auto bytes = [](idx count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
     const std::size_t images = bytes(grid.pixels() * (k::channels + k::depths + 1), sizeof(T)) + bytes(grid.tiles(), 4);
     const std::size_t projected = bytes(records, sizeof(projected_gaussian<T>) + sizeof(tile_box));
-    const std::size_t candidates = bytes(grid.count * gaussians, 4);
+    const std::size_t candidates = bytes(grid.count * (gaussians + gaussians / 32 + 2048), 4);
     const std::size_t sorted = bytes(records, 2 * sizeof(T) + 2 * 4 + sizeof(tile_box));
-    const std::size_t slot = moment_plan<Config>::count * sizeof(T) + 1;
+    const std::size_t slot = moment_plan<Config>::count * sizeof(T);
     const std::size_t lists = std::min(bytes(intersections, 4), band_bytes) + bytes(grid.tiles(), 12) + bytes(records, 8);
     const std::size_t slots = std::min(bytes(intersections, slot), band_bytes) + bytes(grid.tiles() * k::channels, sizeof(T));
     const std::size_t moments = bytes(records * moment_plan<Config>::count, sizeof(T));
@@ -182,7 +182,7 @@ private:
     }
   }
   template <class T>
-  static constexpr std::size_t bytes_per_intersection = 4 + moment_plan<Config>::count * sizeof(T) + 1;
+  static constexpr std::size_t bytes_per_intersection = 4 + moment_plan<Config>::count * sizeof(T);
 
   template <class Saved, class T>
   static auto run(cpu& e, const scene<T>& gaussians, const tensor<T, 2>& background, const camera_rig<T>& rig,

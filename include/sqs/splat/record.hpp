@@ -106,17 +106,13 @@ struct tile_band {
 };
 
 /// The lists of the tiles of a band, one after the other.
-///
-/// Every record owns consecutive *slots*, one per tile of its box within the band in row-major order: gradients are
-/// written to slots and summed per owner, so no two threads ever add to one number.
 struct tile_bins {
   tile_band band;
   idx first_tile = 0, last_tile = 0;
-  tensor<idx, 1> first_slot;     ///< [M+1], first slot of each record; the last entry counts the intersections
   tensor<idx, 1> begin;          ///< [tiles of the band + 1], where each tile's list begins in `order`
-  tensor<std::int32_t, 1> order; ///< record of each entry
+  tensor<std::int32_t, 1> order; ///< record of each entry; longer than the lists
 
-  idx intersections() const { return order.size(); }
+  idx intersections() const { return begin.data()[last_tile - first_tile]; }
 };
 
 } // namespace sqs::splat

@@ -65,8 +65,8 @@ void check_scene(const scene<T>& s, const tile_grid& grid, const raster_options<
   matches(s.colours, "colours", k::columns);
   expects(s.opacities.extent(0) == n, "sqs::splat::rasterizer: opacities is [", s.opacities.extent(0),
           "] but must be [", n, "] (one per mean); reshape [G,1] to [G]");
-  expects(n * grid.count < (idx{1} << 31), "sqs::splat::rasterizer: ", n, " Gaussians in ", grid.count,
-          " views; split the scene or the rig below 2^31 pairs");
+  expects(n < (idx{1} << 29) && n * grid.count < (idx{1} << 31), "sqs::splat::rasterizer: ", n, " Gaussians in ", grid.count,
+          " views; split the scene below 2^29 Gaussians and 2^31 pairs");
   detail::check_option(o.mask.pixels, {grid.pixels()}, "mask.pixels", "[pixels of all views]");
   detail::check_option(o.mask.tiles, {grid.tiles()}, "mask.tiles", "[tiles of all views]");
   detail::check_option(o.radii, {grid.count, n}, "radii", "[V,G]");

@@ -20,11 +20,28 @@ template <class K, class T> struct tile_shape {
   using cell = simd_group<number, registers>;
   using pack = simd_group<number, registers * together>;
 
-  /// Pixel p of a cell lies at (p % 4, p / 4).
+  /// Pixel p of a cell lies at (p % 4, p / 4); its offset from the middle of the cell.
+  static cell offset_x() {
+    return each_pixel([](int p) { return static_cast<float>(p % edge) - 1.5f; });
+  }
+  static cell offset_y() {
+    return each_pixel([](int p) { return static_cast<float>(p / edge) - 1.5f; });
+  }
   template <class F> static cell each_pixel(F f) {
     cell c;
     for (int p = 0; p < pixels; ++p) { c.r[p / lanes].v[p % lanes] = static_cast<T>(f(p)); }
     return c;
+  }
+  /// Calls f(e) for the Gaussians of a pack and puts the cells it returns side by side.
+  template <class F> static SQS_INLINE pack side_by_side(F&& f) {
+    pack p;
+#pragma GCC unroll 4
+    for (int e = 0; e < together; ++e) {
+      const cell c = f(e);
+#pragma GCC unroll 8
+      for (int r = 0; r < registers; ++r) { p.r[e * registers + r] = c.r[r]; }
+    }
+    return p;
   }
   /// The cell of Gaussian e of a pack.
   static cell one_of(const pack& p, int e) {
@@ -72,16 +89,23 @@ template <class Shape> idx pixel_index(const tile_place& at, const tile_grid& gr
   return x < at.width && y < at.height ? view.first_pixel + idx{at.y0 + y} * view.width + at.x0 + x : -1;
 }
 
-/// A batch of a tile's Gaussians made ready for its pixels, and per cell the list of those that reach it.
+/// A batch of a tile's Gaussians made ready for its pixels.
+///
+/// The form of a Gaussian, (lx (dx + k dy))^2 + (ly dy)^2, is split into what depends on the cell and what depends on the
+/// pixel's place in it: across = across_at[cell] + across_in[pixel], down = down_at[row] + down_in[pixel]. The first are
+/// computed for a register of Gaussians at a time, the second once per Gaussian.
 template <class K, class T, int Size> struct tile_batch {
   using shape = tile_shape<K, T>;
   using plan = channel_plan<K>;
-  static constexpr int n = native_lanes<T>, size = Size, nothing = size; ///< entry that draws nothing and fills up packs
+  static constexpr int n = native_lanes<T>, size = Size, nothing = size; ///< entry that draws nothing, fills up packs
+  static constexpr int room = size + n;
   using number = simd<T, n>;
 
-  T x[size + n], y[size + n]; ///< centre
-  T lx[size + n], k[size + n], ly[size + n], log2_opacity[size + n], shear[size + n], depth[size + n];
-  T value[plan::fused][size + n]; ///< the channels that are blended with the weights
+  T x[room], y[room]; ///< centre
+  T lx[room], k[room], ly[room], log2_opacity[room], shear[room], depth[room];
+  T value[plan::fused][room]; ///< the channels that are blended with the weights
+  T across_at[shape::cells][room], down_at[shape::across][room];
+  alignas(register_bytes) T across_in[room][shape::pixels], down_in[room][shape::pixels];
   const T* features[plan::features > 0 ? size : 1]; ///< of each, the channels from the fourth on
   int count = 0;
   T x0, y0; ///< corner of the tile
@@ -90,6 +114,10 @@ template <class K, class T, int Size> struct tile_batch {
     x[nothing] = y[nothing] = lx[nothing] = k[nothing] = ly[nothing] = depth[nothing] = T(0);
     log2_opacity[nothing] = T(-1000);
     for (auto& v : value) { v[nothing] = T(0); }
+    for (auto& v : across_at) { v[nothing] = T(0); }
+    for (auto& v : down_at) { v[nothing] = T(0); }
+    std::fill_n(across_in[nothing], shape::pixels, T(0));
+    std::fill_n(down_in[nothing], shape::pixels, T(0));
   }
   /// Takes the next records of a tile's list, of which `entries` are left; returns how many.
   int fill(const projected_gaussian<T>* records, const std::int32_t* order, idx entries, const T* colours,
@@ -123,6 +151,11 @@ template <class K, class T, int Size> struct tile_batch {
         for (int j = 0; j < step; ++j) { value[plan::near_colours + int{plan::z}][i + j] = T(1) / depth[i + j]; }
       }
     }
+    const typename shape::cell u = shape::offset_x(), v = shape::offset_y();
+    for (int i = 0; i < count; ++i) {
+      shape::store((u + v * k[i]) * lx[i], across_in[i]);
+      shape::store(v * ly[i], down_in[i]);
+    }
     return count;
   }
   /// One number of each Gaussian of a pack.
@@ -133,10 +166,10 @@ template <class K, class T, int Size> struct tile_batch {
     return p;
   }
 
-  /// Calls reached(cell, first, mask) for every cell and every register of entries: which of first, first + 1, ... reach
+  /// Fills across_at and down_at, and calls reached(cell, first, mask) for every cell and every register of entries: which of first, first + 1, ... reach
   /// the cell. They do if the largest value of their form over the cell's pixel centres reaches the cut. That lies at
   /// the centre, if the cell contains it, or else on an edge that faces it.
-  template <class F> SQS_INLINE void find_cells(F&& reached) const {
+  template <class F> SQS_INLINE void find_cells(F&& reached) {
     for (int first = 0; first < count; first += n) {
       const auto load = [&](const T* p) { return number::load(p + first); };
       const number cx = load(x) - x0, cy = load(y) - y0, sx = load(lx), kx = load(k), sy = load(ly), turn = load(shear);
@@ -153,12 +186,15 @@ template <class K, class T, int Size> struct tile_batch {
       for (int row = 0; row < shape::across; ++row) {
         const number top = T(row * shape::edge) + T(0.5) - cy, bottom = top + far_edge;
         const number near_y = max(top, min(bottom, number())), shift = kx * near_y, down = sy * near_y;
-        const number down2 = down * down;
+        const number down2 = down * down, middle_y = top + T(1.5);
+        (sy * middle_y).store(down_at[row] + first);
         for (int i = 0; i < shape::across; ++i) {
           const number dy = max(top, min(bottom, wanted_y[i])), dx = max(left[i], min(left[i] + far_edge, -shift));
           const number a1 = sx * (near_x[i] + kx * dy), d1 = sy * dy, a2 = sx * (dx + shift);
           const number form = min(a1 * a1 + d1 * d1, a2 * a2 + down2);
-          reached(row * shape::across + i, first, real & !(form > reach));
+          const int cell = row * shape::across + i;
+          (sx * fma(kx, middle_y, left[i] + T(1.5))).store(across_at[cell] + first);
+          reached(cell, first, real & !(form > reach));
         }
       }
     }
@@ -177,23 +213,6 @@ template <class X, int Tag> struct maybe_array<X, 0, Tag> {
   X& operator[](idx) const { __builtin_unreachable(); }
   X* begin() { return nullptr; }
   X* end() { return nullptr; }
-};
-
-/// The pixel centres of a cell of the tile at (x0, y0), for every Gaussian of a pack.
-template <class Shape, class T> struct pixel_centres {
-  using shape = Shape;
-  typename shape::pack x, y;
-
-  pixel_centres(T tile_x0, T tile_y0, int cell) {
-    static constexpr T columns[] = {.5, 1.5, 2.5, 3.5, .5, 1.5, 2.5, 3.5, .5, 1.5, 2.5, 3.5, .5, 1.5, 2.5, 3.5};
-    static constexpr T rows[] = {.5, .5, .5, .5, 1.5, 1.5, 1.5, 1.5, 2.5, 2.5, 2.5, 2.5, 3.5, 3.5, 3.5, 3.5};
-    const T x0 = tile_x0 + T(cell % shape::across * shape::edge), y0 = tile_y0 + T(cell / shape::across * shape::edge);
-    for (int r = 0; r < shape::registers * shape::together; ++r) {
-      const int first = r % shape::registers * shape::lanes;
-      x.r[r] = shape::number::load(columns + first) + x0;
-      y.r[r] = shape::number::load(rows + first) + y0;
-    }
-  }
 };
 
 /// T of a cell's pixels at the start: 1 inside the image and where the mask lets draw, 0 elsewhere, so that padding
@@ -222,13 +241,18 @@ template <class V, class T> V smooth_step(const V& x, T width, V& slope) {
   return t * t * t * (t * (T(6) * t - T(15)) + T(10));
 }
 
-/// alpha of a cell's pixels for the Gaussians of a pack, and d(alpha)/d(log of the uncapped value) where the cap does
-/// not act: both 0 where the Gaussian is skipped.
-template <class K, class T, int Size, class V>
-SQS_INLINE void evaluate(const tile_batch<K, T, Size>& batch, const std::int32_t* entries, const V& dx, const V& dy, V& alpha,
-                     V* slope) {
-  const V down = dy * batch.gather(batch.ly, entries), lx = batch.gather(batch.lx, entries);
-  const V across = lx * fma(dy, batch.gather(batch.k, entries), dx);
+/// alpha of the pixels of cells for the Gaussians of a pack, cell_of(e) being that of Gaussian e, and d(alpha)/d(log of
+/// the uncapped value) where the cap does not act: both 0 where the Gaussian is skipped.
+template <class K, class T, int Size, class V, class F>
+SQS_INLINE void evaluate(const tile_batch<K, T, Size>& batch, const std::int32_t* entries, F&& cell_of, V& alpha,
+                         V* slope) {
+  using shape = tile_shape<K, T>;
+  const V down = shape::side_by_side([&](int e) {
+    return shape::load(batch.down_in[entries[e]]) + batch.down_at[cell_of(e) / shape::across][entries[e]];
+  });
+  const V across = shape::side_by_side([&](int e) {
+    return shape::load(batch.across_in[entries[e]]) + batch.across_at[cell_of(e)][entries[e]];
+  });
   const V q = fma(across, -across, fma(down, -down, batch.gather(batch.log2_opacity, entries)));
   const auto kept = q >= V(K::log2_cut);
   const V value = exp2(q), cap(K::alpha_max), zero(T(0)); // garbage far below the cut, which the selects drop
