@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian or Ubuntu packages that are missing; does nothing when all are there.
 #
-# usage: install_packages.sh [--no-install] [demo|test|bench|ci]...      (default: demo)
+# usage: install_packages.sh [--no-install] [demo|test|bench|ci|targets]...      (default: demo)
 #   --no-install   only list what is missing, and fail if something is
 set -eu
 
@@ -11,8 +11,8 @@ sets=
 for word in "$@"; do
   case $word in
   --no-install) install=no ;;
-  demo | test | bench | ci) sets="$sets $word" ;;
-  *) echo "install_packages.sh: unknown argument $word; give --no-install, demo, test, bench or ci" >&2; exit 2 ;;
+  demo | test | bench | ci | targets) sets="$sets $word" ;;
+  *) echo "install_packages.sh: unknown argument $word; give --no-install, demo, test, bench, ci or targets" >&2; exit 2 ;;
   esac
 done
 
@@ -23,6 +23,9 @@ for set in ${sets:-demo}; do
   test) needed="$needed libcli11-dev libfmt-dev libgtest-dev libgmock-dev python3" ;;
   bench) needed="$needed libbenchmark-dev" ;;
   ci) needed="$needed clang-format-14 clang-14 libclang-rt-14-dev git" ;;
+  targets) # the cross-compiler exists on x86-64 only
+    if [ "$(uname -m)" = x86_64 ]; then needed="$needed g++-aarch64-linux-gnu qemu-user-static"; fi
+    ;;
   esac
 done
 

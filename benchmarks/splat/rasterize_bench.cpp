@@ -1,238 +1,349 @@
 // SPDX-License-Identifier: Apache-2.0
-// splat/<project|bin|blend|rasterize>/<forward|backward>/W:<n>, one thread, float, RGB.
+// splat/<project|bin|blend|rasterize>/<forward|backward>/W:<n>, one thread, float, RGB without depth; also /C:24, and
+// /threads:2 with its `scaling`. `--without_baselines` leaves out what takes most of the time.
 //
-// Times are CPU time: everything runs on the calling thread, and machines are shared.
-// Counters: pairs = contributing (pixel, Gaussian) pairs, alpha >= 1/255 and blended before the stop;
-// CPS = pairs per second; eta = CPS * (20 + 2C forward, 45 + 6C backward) / FMA peak measured in this process.
-// Workloads: W4..W7 are six vehicle cameras of 352 x 800 in a box of 100 x 100 x 8 m with 25.6k or 144k Gaussians;
-// W0 is a training step of the small pre-training model: six images of 176 x 320, 3200 Gaussians.
+// Times are CPU time: everything runs on the calling thread, and machines are shared. Counters:
+//   pairs            K, contributing (pixel, Gaussian) pairs: alpha >= 1/255 and blended before the stop; counted by a
+//                    scalar replay that shares nothing with the engine
+//   intersections    I, (tile, Gaussian) pairs of the engine's lists
+//   CPS              pairs per second
+//   eta              CPS * (20 + 2C forward, 45 + 6C backward) / FMA peak measured before and after, in this process
+//   u                pairs / lanes of the engine's cells of pixels that hold one, by the same replay: what is left is
+//                    lanes whose pixel the Gaussian misses
+//   l                pairs / (256 I)
+//   x_gaussian_major, x_scalar_tile
+//                    time of the same stages in gaussian_major.hpp and scalar_tile.hpp / time here. Median of three runs
+//                    (W3: one) in this process, whose images and gradients are compared with the engine's first
+//   peak_share       project: 200 flop per (view, Gaussian) per second / FMA peak
+//   ns_per_intersection  bin: depth sort and lists
+//   x_rgb            C:24: time / time with three channels
+//   scaling          threads:2: time on the wall with one thread / with two; worth something if `free_cores`, what two
+//                    threads that only count get, is near 2
+// The workloads are described in workloads.hpp. A table of everything follows at the end; with --benchmark_out=X.json it
+// is also written to X.md.
 
-#include <sqs/core/random.hpp>
-#include <sqs/splat/rasterize.hpp>
+#include "subject.hpp"
+#include "table.hpp"
 
-#include <benchmark/benchmark.h>
-
+#include <chrono>
 #include <ctime>
-#include <map>
+#include <thread>
 
 namespace {
 
-using namespace sqs;
-constexpr splat::raster_config config{};
-constexpr splat::rasterizer<config> rasterize;
+using namespace subjects;
 
-/// 2 flop per FMA per second of one core, best of several runs.
-double fma_peak() {
-  static const double peak = [] {
-    constexpr int n = splat::detail::register_bytes / 4, chains = 12, steps = 1 << 22;
-    using vector = splat::detail::lanes<float, n>;
-    double best = 0;
-    for (int run = 0; run < 7; ++run) {
-      vector a[chains], scale = vector{} + 0.999f, shift = vector{} + 0.5f;
-      for (int c = 0; c < chains; ++c) { a[c] = vector{} + static_cast<float>(c); }
-      benchmark::DoNotOptimize(scale);
-      benchmark::DoNotOptimize(shift);
-      const std::clock_t start = std::clock();
-      for (int i = 0; i < steps; ++i) {
-        for (auto& v : a) { v = v * scale + shift; }
-      }
-      const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-      for (auto& v : a) { benchmark::DoNotOptimize(v); }
-      best = std::max(best, 2.0 * n * chains * steps / seconds);
-    }
-    return best;
-  }();
-  return peak;
-}
+constexpr double forward_flop = 20 + 2 * 3, backward_flop = 45 + 6 * 3, project_flop = 200;
 
-struct workload {
-  splat::scene<float> s;
-  tensor<float, 2> background;
-  camera_rig<float> rig;
-  double pairs = 0;
+// -- the benchmarks --------------------------------------------------------------------------------------------------
 
-  int width() const { return rig[0].camera.width; }
-  int height() const { return rig[0].camera.height; }
-  auto forward(cpu& e) const {
-    return rasterize.forward(e, s.means, s.scales, s.rotations, s.opacities, s.colours, background, rig);
-  }
+/// What a loop took on this thread's own clock, and the FMA peak around it.
+struct timing {
+  double peak = 0, seconds = 0; ///< of one iteration
 };
+double thread_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+template <class F> timing timed_loop(benchmark::State& state, F&& f) {
+  const double before = baselines::fma_peak(), start = thread_seconds();
+  for (auto _ : state) { f(); }
+  const double seconds = (thread_seconds() - start) / static_cast<double>(state.iterations());
+  return {0.5 * (before + baselines::fma_peak()), seconds};
+}
 
-/// Six cameras at the origin, every 60 degrees about z; ref is x right, y forward, z up.
-camera_rig<float> surround(int height, int width, float focal, float back_focal) {
-  camera_rig<float> rig;
-  for (int v = 0; v < 6; ++v) {
-    const float angle = static_cast<float>(v) * 1.0471976f, c = std::cos(angle), s = std::sin(angle);
-    const float f = v == 3 ? back_focal : focal;
-    rig.add({f, f, 0.5f * static_cast<float>(width), 0.5f * static_cast<float>(height), width, height},
-            {{{s, -c, 0, 0, 0, -1, c, s, 0}}, {}});
+/// `flop` of one pair at which eta is defined; 0 where pairs are not what the stage works on.
+void report(benchmark::State& state, const subject& s, const timing& t, double flop, double gaussian_major,
+            double scalar_tile) {
+  state.counters["pairs"] = s.work.pairs;
+  state.counters["fma_peak"] = t.peak;
+  if (flop > 0) {
+    state.counters["CPS"] = s.work.pairs / t.seconds;
+    state.counters["eta"] = s.work.pairs * flop / (t.seconds * t.peak);
   }
-  return rig;
-}
-
-/// Pairs that contribute, by the definition: no tiles' early exit, no vectors.
-double count_pairs(cpu& e, const workload& w) {
-  const auto r = w.forward(e);
-  const auto& bins = r.saved.bins;
-  const idx g = w.s.count();
-  return reduce(
-      e, bins.views * bins.tiles(), 1, 0.0,
-      [&](idx begin, idx end) {
-        double pairs = 0;
-        for (idx t = begin; t < end; ++t) {
-          const auto at = splat::detail::place_of<config.tile>(bins, t, w.width(), w.height());
-          for (int p = 0; p < at.height * at.width; ++p) {
-            const float x = static_cast<float>(at.x0 + p % at.width) + 0.5f,
-                        y = static_cast<float>(at.y0 + p / at.width) + 0.5f;
-            float through = 1;
-            for (idx i = bins.tile_begin.data()[t]; i < bins.tile_begin.data()[t + 1]; ++i) {
-              const auto& q = r.saved.records.data()[at.view * g + bins.order.data()[i]];
-              const float dx = x - q.x, dy = y - q.y;
-              const float alpha =
-                  std::min(0.99f, q.opacity * std::exp(-0.5f * (q.a * dx * dx + q.c * dy * dy) - q.b * dx * dy));
-              if (alpha < 1.0f / 255) { continue; }
-              if (through * (1 - alpha) <= 1e-4f) { break; }
-              through *= 1 - alpha;
-              ++pairs;
-            }
-          }
-        }
-        return pairs;
-      },
-      [](double a, double b) { return a + b; });
-}
-
-workload make(int id) {
-  const idx n = id == 0 ? 3200 : (id <= 5 ? 25600 : 144000);
-  workload w{{make_tensor<float, 2>({n, 3}), make_tensor<float, 2>({n, 3}), make_tensor<float, 2>({n, 4}),
-              make_tensor<float, 1>({n}), make_tensor<float, 2>({n, 3})},
-             make_tensor<float, 2>({6, 3}),
-             id == 0 ? surround(176, 320, 253, 160) : surround(352, 800, 632, 400)};
-  const auto draw = random_stream::of(20261121, id);
-  idx i = 0;
-  const auto next = [&](double low, double high) { return static_cast<float>(draw.uniform(i++, low, high)); };
-  for (idx g = 0; g < n; ++g) {
-    if (id == 0) { // as the model starts: polar, log-range 3 to 60 m, geometric scales around 0.4 m
-      const float range = std::exp(next(std::log(3.0), std::log(60.0))), azimuth = next(0, 6.283185307);
-      w.s.means(g, 0) = range * std::cos(azimuth), w.s.means(g, 1) = range * std::sin(azimuth);
-      w.s.means(g, 2) = next(-4, 3);
-      for (idx k = 0; k < 3; ++k) { w.s.scales(g, k) = std::exp(next(std::log(0.1), std::log(1.0))); }
-      w.s.opacities(g) = next(0.05, 0.5);
-    } else {
-      w.s.means(g, 0) = next(-50, 50), w.s.means(g, 1) = next(-50, 50), w.s.means(g, 2) = next(-5, 3);
-      for (idx k = 0; k < 3; ++k) { w.s.scales(g, k) = next(0.08, id % 2 == 0 ? 0.64 : 0.30); }
-      w.s.opacities(g) = next(0, 1);
-    }
-    for (idx k = 0; k < 4; ++k) { w.s.rotations(g, k) = static_cast<float>(draw.normal((idx{1} << 40) + 4 * g + k)); }
-    for (idx k = 0; k < 3; ++k) { w.s.colours(g, k) = next(0, 1); }
+  if (!without_baselines) {
+    state.counters["x_gaussian_major"] = gaussian_major / t.seconds;
+    state.counters["x_scalar_tile"] = scalar_tile / t.seconds;
   }
-  cpu e;
-  w.pairs = count_pairs(e, w);
-  return w;
 }
-const workload& get(int id) {
-  static std::map<int, workload> made;
-  const auto it = made.find(id);
-  return it != made.end() ? it->second : made.emplace(id, make(id)).first->second;
-}
-
-void report(benchmark::State& state, const workload& w, double flop_per_pair) {
-  const double total = w.pairs * static_cast<double>(state.iterations());
-  state.counters["pairs"] = w.pairs;
-  state.counters["CPS"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
-  state.counters["eta"] = benchmark::Counter(total * flop_per_pair / fma_peak(), benchmark::Counter::kIsRate);
-  state.counters["fma_peak"] = fma_peak();
-}
-constexpr double forward_flop = 20 + 2 * 3, backward_flop = 45 + 6 * 3;
 
 void project_forward(benchmark::State& state, int id) {
-  const auto& w = get(id);
-  cpu e{.threads = 1};
-  for (auto _ : state) { benchmark::DoNotOptimize(splat::project<config>(e, w.s, w.rig)); }
-  report(state, w, forward_flop);
+  const auto& s = get_with_baselines(id);
+  with_engine(s.w, [&]<splat::raster_config Config>(const engine<Config>&) {
+    cpu e{.threads = 1};
+    const timing t = timed_loop(state, [&] { benchmark::DoNotOptimize(splat::project<Config>(e, s.w.s, s.w.rig)); });
+    report(state, s, t, 0, s.gaussian_major.project, s.scalar_tile.project);
+    const double pairs = static_cast<double>(s.w.s.count()) * s.w.rig.size();
+    state.counters["peak_share"] = pairs * project_flop / (t.seconds * t.peak);
+  });
 }
 void bin_forward(benchmark::State& state, int id) {
-  const auto& w = get(id);
-  cpu e{.threads = 1};
-  const auto p = splat::project<config>(e, w.s, w.rig);
-  idx intersections = 0;
-  for (auto _ : state) { intersections = splat::bin<config>(e, p.records, w.width(), w.height()).intersections(); }
-  report(state, w, forward_flop);
-  state.counters["intersections"] = static_cast<double>(intersections);
+  const auto& s = get_with_baselines(id);
+  with_engine(s.w, [&]<splat::raster_config Config>(const engine<Config>&) {
+    cpu e{.threads = 1};
+    const auto p = splat::project<Config>(e, s.w.s, s.w.rig);
+    const auto grid = splat::make_tile_grid<Config>(s.w.rig);
+    idx intersections = 0;
+    const timing t = timed_loop(state, [&] {
+      const auto order = splat::sort_by_depth(e, p, grid);
+      intersections = splat::bin(e, p, grid, order, {0, grid.rows()}).intersections();
+    });
+    report(state, s, t, 0, s.gaussian_major.order, s.scalar_tile.order);
+    state.counters["intersections"] = static_cast<double>(intersections);
+    state.counters["ns_per_intersection"] = t.seconds * 1e9 / static_cast<double>(intersections);
+  });
 }
-void blend_forward(benchmark::State& state, int id) {
-  const auto& w = get(id);
-  cpu e{.threads = 1};
-  const auto p = splat::project<config>(e, w.s, w.rig);
-  const auto b = splat::bin<config>(e, p.records, w.width(), w.height());
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(splat::blend<config>(e, p.records, b, w.s.colours, w.background, w.width(), w.height()));
-  }
-  report(state, w, forward_flop);
-}
-void rasterize_forward(benchmark::State& state, int id) {
-  const auto& w = get(id);
-  cpu e{.threads = 1};
-  for (auto _ : state) { benchmark::DoNotOptimize(w.forward(e)); }
-  report(state, w, forward_flop);
-}
+/// Everything up to a blended image, for the benchmarks of the stages.
+template <splat::raster_config Config> struct stages {
+  const workload& w;
+  cpu& e;
+  splat::tile_grid grid;
+  splat::projection<float> p;
+  splat::tile_bins bins;
+  splat::blended<float> out;
 
-/// The gradient of a mean over pixels, and what forward left.
-struct ready {
-  cpu e{.threads = 1};
-  decltype(std::declval<const workload&>().forward(std::declval<cpu&>())) out;
-  tensor<float, 4> d_image;
-  tensor<float, 3> d_depth, d_t;
-
-  explicit ready(const workload& w) : out(w.forward(e)) {
-    const auto& [image, depth, t] = out.value;
-    d_image = full<float, 4>(e, image.shape(), 1.0f / static_cast<float>(image.size()));
-    d_depth = full<float, 3>(e, depth.shape(), 1.0f / static_cast<float>(depth.size()));
-    d_t = zeros<float, 3>(e, t.shape());
+  stages(cpu& exec, const workload& of)
+      : w(of),
+        e(exec),
+        grid(splat::make_tile_grid<Config>(w.rig)),
+        p(splat::project<Config>(e, w.s, w.rig)),
+        bins(splat::bin(e, p, grid, splat::sort_by_depth(e, p, grid), {0, grid.rows()})),
+        out(splat::make_blended<Config, float>(e, grid)) {
+    blend();
   }
-  auto blend_backward() {
-    const auto& s = out.saved;
-    return splat::blend_backward<config>(e, s.records, s.bins, s.gaussians.colours, s.out, d_image, d_depth, d_t);
+  void blend() { splat::blend<Config>(e, p, grid, bins, w.s.colours, w.background, {}, out); }
+  auto blend_backward(const splat::image_gradients<float>& d) const {
+    auto sum = splat::make_blend_gradients<Config>(e, p, grid);
+    splat::blend_backward<Config>(e, p, grid, bins, w.s.colours, {}, out, d, sum);
+    return sum;
+  }
+  auto project_backward(const splat::blend_gradients<float>& d) const {
+    return splat::project_backward<Config>(e, w.s, w.rig, p, d.moments);
+  }
+  /// The gradient of the image in the form the stages take.
+  splat::image_gradients<float> given(const tensor<float, 4>& d_image) const {
+    return {d_image.template reshaped<2>(out.image.shape()), zeros<float, 2>(e, out.depth.shape()),
+            zeros<float, 1>(e, out.transmittance.shape())};
   }
 };
-void project_backward(benchmark::State& state, int id) {
-  const auto& w = get(id);
-  ready r{w};
-  const auto d = r.blend_backward();
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(splat::project_backward<config>(r.e, w.s, w.rig, r.out.saved.records, d.records));
-  }
-  report(state, w, backward_flop);
+void blend_forward(benchmark::State& state, int id) {
+  const auto& s = get_with_baselines(id);
+  with_engine(s.w, [&]<splat::raster_config Config>(const engine<Config>&) {
+    cpu e{.threads = 1};
+    stages<Config> r(e, s.w);
+    const timing t = timed_loop(state, [&] { r.blend(); });
+    report(state, s, t, forward_flop, s.gaussian_major.blend, s.scalar_tile.blend);
+    constexpr int tile = splat::raster_constants<Config, float>::tile;
+    const auto intersections = static_cast<double>(r.bins.intersections());
+    state.counters["intersections"] = intersections;
+    state.counters["u"] = s.work.pairs / s.work.slots;
+    state.counters["l"] = s.work.pairs / (tile * tile * intersections);
+  });
 }
 void blend_backward(benchmark::State& state, int id) {
-  const auto& w = get(id);
-  ready r{w};
-  for (auto _ : state) { benchmark::DoNotOptimize(r.blend_backward()); }
-  report(state, w, backward_flop);
+  const auto& s = get_with_baselines(id);
+  with_engine(s.w, [&]<splat::raster_config Config>(const engine<Config>&) {
+    cpu e{.threads = 1};
+    const stages<Config> r(e, s.w);
+    const auto d = r.given(s.d_image);
+    const timing t = timed_loop(state, [&] { benchmark::DoNotOptimize(r.blend_backward(d)); });
+    report(state, s, t, backward_flop, s.gaussian_major.blend_backward, s.scalar_tile.blend_backward);
+  });
+}
+void project_backward(benchmark::State& state, int id) {
+  const auto& s = get_with_baselines(id);
+  with_engine(s.w, [&]<splat::raster_config Config>(const engine<Config>&) {
+    cpu e{.threads = 1};
+    const stages<Config> r(e, s.w);
+    const auto d = r.blend_backward(r.given(s.d_image));
+    const timing t = timed_loop(state, [&] { benchmark::DoNotOptimize(r.project_backward(d)); });
+    report(state, s, t, 0, s.gaussian_major.project_backward, s.scalar_tile.project_backward);
+  });
+}
+void rasterize_forward(benchmark::State& state, int id) {
+  const auto& s = get_with_baselines(id);
+  with_engine(s.w, [&](const auto& engine) {
+    cpu e{.threads = 1};
+    const timing t = timed_loop(state, [&] { benchmark::DoNotOptimize(engine.forward(e)); });
+    report(state, s, t, forward_flop, s.gaussian_major.forward(), s.scalar_tile.forward());
+  });
 }
 void rasterize_backward(benchmark::State& state, int id) {
-  const auto& w = get(id);
-  ready r{w};
-  for (auto _ : state) { benchmark::DoNotOptimize(rasterize.backward(r.e, r.out.saved, r.d_image, r.d_depth, r.d_t)); }
-  report(state, w, backward_flop);
+  const auto& s = get_with_baselines(id);
+  with_engine(s.w, [&](const auto& engine) {
+    cpu e{.threads = 1};
+    const ready r(engine, e, s.d_image);
+    const timing t = timed_loop(state, [&] { benchmark::DoNotOptimize(r.backward()); });
+    report(state, s, t, backward_flop, s.gaussian_major.backward(), s.scalar_tile.backward());
+  });
+}
+
+/// Seconds of one call of f, by the clock on the wall or the processor's.
+template <class F> double wall_seconds(F&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+template <class F> double seconds_of(F&& f) {
+  const double start = thread_seconds();
+  f();
+  return thread_seconds() - start;
+}
+double median(std::vector<double> x) {
+  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
+  return x[x.size() / 2];
+}
+
+/// 24 channels beside three, taking turns.
+struct many_channels {
+  tensor<float, 2> colours, background;
+  tensor<float, 4> d_image;
+  engine<features> wide;
+  engine<rgb> narrow;
+
+  explicit many_channels(const subject& s)
+      : colours(make_tensor<float, 2>({s.w.s.count(), 24})),
+        background(make_tensor<float, 2>({s.w.rig.size(), 24})),
+        d_image(make_tensor<float, 4>({s.w.rig.size(), s.w.height(), s.w.width(), 24})),
+        wide{s.w, colours, background},
+        narrow{s.w, s.w.s.colours, s.w.background} {
+    const auto draw = random_stream::of(20261121, 24);
+    for (idx i = 0; i < colours.size(); ++i) { colours.data()[i] = static_cast<float>(draw.uniform(i)); }
+    for (idx i = 0; i < d_image.size(); ++i) { d_image.data()[i] = static_cast<float>(draw.uniform(i, -0.5, 1)); }
+  }
+};
+template <class Wide, class Narrow> void compare_channels(benchmark::State& state, Wide&& wide, Narrow&& narrow) {
+  std::vector<double> three, all;
+  narrow();
+  for (auto _ : state) {
+    three.push_back(seconds_of(narrow));
+    all.push_back(seconds_of(wide));
+    state.SetIterationTime(all.back());
+  }
+  state.counters["x_rgb"] = median(all) / median(three);
+}
+void many_channels_forward(benchmark::State& state, int id) {
+  const many_channels m(get(id));
+  cpu e{.threads = 1};
+  compare_channels(
+      state, [&] { benchmark::DoNotOptimize(m.wide.forward(e)); },
+      [&] { benchmark::DoNotOptimize(m.narrow.forward(e)); });
+}
+void many_channels_backward(benchmark::State& state, int id) {
+  const auto& s = get(id);
+  const many_channels m(s);
+  cpu e{.threads = 1};
+  const ready wide(m.wide, e, m.d_image);
+  const ready narrow(m.narrow, e, s.d_image);
+  compare_channels(
+      state, [&] { benchmark::DoNotOptimize(wide.backward()); }, [&] { benchmark::DoNotOptimize(narrow.backward()); });
+}
+
+/// Seconds of processor time that two threads which only count get together in one second: 2 if both cores are quiet.
+double free_cores() {
+  const auto spin = [](double& got) {
+    const double start = thread_seconds();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+    while (std::chrono::steady_clock::now() < end) {}
+    got = (thread_seconds() - start) / 0.2;
+  };
+  double first = 0, second = 0;
+  std::thread other([&] { spin(first); });
+  spin(second);
+  other.join();
+  return first + second;
+}
+/// One thread and two, taking turns. `scaling` means something if `free_cores` is near 2.
+template <class F> void compare_threads(benchmark::State& state, F&& f) {
+  cpu one{.threads = 1}, two{.threads = 2};
+  std::vector<double> serial, parallel;
+  const double before = free_cores();
+  auto serially = f(one), in_parallel = f(two);
+  serially(), in_parallel();
+  for (auto _ : state) {
+    serial.push_back(wall_seconds(serially));
+    parallel.push_back(wall_seconds(in_parallel));
+    state.SetIterationTime(parallel.back());
+  }
+  state.counters["scaling"] = median(serial) / median(parallel);
+  state.counters["free_cores"] = 0.5 * (before + free_cores());
+}
+void two_threads_forward(benchmark::State& state, int id) {
+  const engine<rgb> engine{get(id).w, get(id).w.s.colours, get(id).w.background};
+  compare_threads(state, [&](cpu& e) { return [&] { benchmark::DoNotOptimize(engine.forward(e)); }; });
+}
+void two_threads_backward(benchmark::State& state, int id) {
+  const auto& s = get(id);
+  const engine<rgb> engine{s.w, s.w.s.colours, s.w.background};
+  compare_threads(
+      state, [&](cpu& e) { return [r = ready(engine, e, s.d_image)] { benchmark::DoNotOptimize(r.backward()); }; });
+}
+/// Forward and backward: a whole step.
+void two_threads_frame(benchmark::State& state, int id) {
+  const auto& s = get(id);
+  const engine<rgb> engine{s.w, s.w.s.colours, s.w.background};
+  compare_threads(state, [&](cpu& e) {
+    return [&] {
+      const ready r(engine, e, s.d_image);
+      benchmark::DoNotOptimize(r.backward());
+    };
+  });
+}
+
+using run = void (*)(benchmark::State&, int);
+benchmark::internal::Benchmark* add(const std::string& name, run f, int id) {
+  return benchmark::RegisterBenchmark(name.c_str(), f, id)->Unit(benchmark::kMillisecond);
+}
+void add_all() {
+  const std::pair<const char*, run> stages[] = {
+      {"project/forward", project_forward},      {"bin/forward", bin_forward},
+      {"blend/forward", blend_forward},          {"rasterize/forward", rasterize_forward},
+      {"project/backward", project_backward},    {"blend/backward", blend_backward},
+      {"rasterize/backward", rasterize_backward}};
+  for (int id = 0; id < workloads::count; ++id) {
+    if (!workloads::available(id)) {
+      std::fprintf(stderr, "W%d is left out: %s is absent; set SQS_DATA_DIR\n", id, workloads::garden_file().c_str());
+      continue;
+    }
+    for (const auto& [name, f] : stages) { add(concat("splat/", name, "/W:", id), f, id); }
+    if (id == 7) {
+      add("splat/rasterize/forward/W:7/C:24", many_channels_forward, id)->UseManualTime();
+      add("splat/rasterize/backward/W:7/C:24", many_channels_backward, id)->UseManualTime();
+      add("splat/rasterize/forward/W:7/threads:2", two_threads_forward, id)->UseManualTime();
+      add("splat/rasterize/backward/W:7/threads:2", two_threads_backward, id)->UseManualTime();
+      add("splat/rasterize/frame/W:7/threads:2", two_threads_frame, id)->UseManualTime();
+    }
+  }
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  const std::pair<const char*, void (*)(benchmark::State&, int)> stages[] = {
-      {"project/forward", project_forward},      {"bin/forward", bin_forward},
-      {"blend/forward", blend_forward},          {"rasterize/forward", rasterize_forward},
-      {"project/backward", project_backward},    {"blend/backward", blend_backward},
-      {"rasterize/backward", rasterize_backward}};
-  for (const int id : {0, 4, 5, 6, 7}) {
-    for (const auto& [name, run] : stages) {
-      const std::string full_name = concat("splat/", name, "/W:", id);
-      benchmark::RegisterBenchmark(full_name.c_str(), run, id)->Unit(benchmark::kMillisecond);
+  std::string table_file;
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    const std::string_view out = "--benchmark_out=", json = ".json";
+    if (word.starts_with(out) && word.ends_with(json)) {
+      table_file = std::string(word.substr(out.size(), word.size() - out.size() - json.size())) + ".md";
+    }
+    if (word == "--without_baselines") {
+      without_baselines = true;
+    } else {
+      argv[kept++] = argv[i];
     }
   }
+  argc = kept;
+  add_all();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) { return 1; }
-  benchmark::RunSpecifiedBenchmarks();
+  tables::recorder recorder;
+  benchmark::RunSpecifiedBenchmarks(&recorder);
+  if (!recorder.empty()) {
+    const auto text = tables::all_tables(recorder, workloads::count);
+    std::printf("\n%s", text.c_str());
+    if (!table_file.empty()) { write_file_atomic(table_file, std::as_bytes(std::span(text))); }
+  }
   benchmark::Shutdown();
 }

@@ -225,9 +225,10 @@ template <class Policy> void write_gaussians(const fs::path& out, pipeline::pret
     cloud.rotations.push_back({static_cast<float>(q(i, 0)), static_cast<float>(q(i, 1)), static_cast<float>(q(i, 2)),
                                static_cast<float>(q(i, 3))});
     cloud.opacity_logits.push_back(logit(static_cast<float>(g.opacities.value()(i))));
-    cloud.rgb.push_back(row(g.colours.value(), i));
+    const auto colour = row(g.colours.value(), i);
+    for (const float c : {colour.x, colour.y, colour.z}) { cloud.sh.push_back(rgb_to_sh(c)); }
   }
-  write_ply(out / "gaussians.ply", cloud);
+  write_ply(out / "gaussians.ply", cloud, {.frame = "LiDAR at the key frame: x right, y forward, z up, metres"});
 }
 
 void print_table(const pipeline::run_report& r) {

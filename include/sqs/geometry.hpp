@@ -4,4 +4,5 @@
 /// Everything of sqs/geometry: rigid transforms and cameras.
 
 #include <sqs/geometry/camera.hpp>
+#include <sqs/geometry/camera_projection.hpp>
 #include <sqs/geometry/se3.hpp>

@@ -5,4 +5,5 @@
 
 #include <sqs/loss/depth.hpp>
 #include <sqs/loss/photometric.hpp>
+#include <sqs/loss/ssim.hpp>
 #include <sqs/loss/sum.hpp>

@@ -3,6 +3,7 @@
 /// \file
 /// Everything of sqs/sensor: images, cameras, LiDAR, one sample.
 
+#include <sqs/sensor/exposure.hpp>
 #include <sqs/sensor/image.hpp>
 #include <sqs/sensor/lidar_depth.hpp>
 #include <sqs/sensor/network_input.hpp>

@@ -98,7 +98,8 @@ inline bool png(bytes file) {
 inline bool ply(bytes file) {
   return survives([&] {
     const auto g = sqs::decode_ply(file, "fuzz.bin", tight());
-    require(sqs::decode_ply(sqs::encode_ply(g), "again").means.size() == g.means.size(), "ply does not survive");
+    const auto again = sqs::encode_ply(g); // bytes: NaN is equal to itself here
+    require(sqs::encode_ply(sqs::decode_ply(again, "again")) == again, "ply does not survive a round trip");
   });
 }
 

@@ -47,13 +47,14 @@ sqs::image picture() {
   return i;
 }
 
-sqs::gaussian_cloud gaussians() {
+sqs::gaussian_cloud gaussians(int degree = 0) {
   sqs::gaussian_cloud g;
+  g.sh_degree = degree;
   g.means.resize(2);
   g.log_scales.resize(2);
   g.rotations.resize(2);
   g.opacity_logits.resize(2);
-  g.rgb.resize(2);
+  g.sh.resize(2 * 3 * g.coefficients());
   g.extra["sem_0"].resize(2);
   return g;
 }
@@ -67,16 +68,19 @@ struct reader {
 std::vector<reader> readers() {
   const float points[] = {1, 2, 3, 4, 5, -1, -2, 0, 255, 31};
   const auto lidar = std::as_bytes(std::span(points));
-  return {{"safetensors", sqs_fuzz::safetensors, {safetensors_file_bytes(), safetensors_by_hand()}},
-          {"npy", sqs_fuzz::npy, {sqs::encode_npy(array("F32", {2, 3})), sqs::encode_npy(array("I64", {}))}},
-          {"npz", sqs_fuzz::npz, {sqs::encode_npz({{"a", array("U8", {7})}, {"b", array("F64", {2, 2})}})}},
-          {"json_table",
-           sqs_fuzz::json_table,
-           {text(R"([{"token":"a\u00e9","rotation":[1,0,0,0.5],"timestamp":15,"is_key_frame":true}])")}},
-          {"lidar", sqs_fuzz::lidar, {{lidar.begin(), lidar.end()}}},
-          {"jpeg", sqs_fuzz::jpeg, {sqs::encode_jpeg(picture())}},
-          {"png", sqs_fuzz::png, {sqs::encode_png(picture())}},
-          {"ply", sqs_fuzz::ply, {sqs::encode_ply(gaussians()), sqs::encode_ply(gaussians(), {.normals = true})}}};
+  return {
+      {"safetensors", sqs_fuzz::safetensors, {safetensors_file_bytes(), safetensors_by_hand()}},
+      {"npy", sqs_fuzz::npy, {sqs::encode_npy(array("F32", {2, 3})), sqs::encode_npy(array("I64", {}))}},
+      {"npz", sqs_fuzz::npz, {sqs::encode_npz({{"a", array("U8", {7})}, {"b", array("F64", {2, 2})}})}},
+      {"json_table",
+       sqs_fuzz::json_table,
+       {text(R"([{"token":"a\u00e9","rotation":[1,0,0,0.5],"timestamp":15,"is_key_frame":true}])")}},
+      {"lidar", sqs_fuzz::lidar, {{lidar.begin(), lidar.end()}}},
+      {"jpeg", sqs_fuzz::jpeg, {sqs::encode_jpeg(picture())}},
+      {"png", sqs_fuzz::png, {sqs::encode_png(picture())}},
+      {"ply",
+       sqs_fuzz::ply,
+       {sqs::encode_ply(gaussians()), sqs::encode_ply(gaussians(), {.normals = true}), sqs::encode_ply(gaussians(2))}}};
 }
 
 /// One of the ways a file goes bad: flipped bits, a word of extreme value, a cut, a repeated piece, a digit changed.

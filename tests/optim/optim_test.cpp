@@ -53,6 +53,63 @@ TEST(adamw, groups_clip_and_errors) {
   EXPECT_THAT(message_of([&] { optim::adamw<double> none(m); }), testing::HasSubstr("no trainable parameter"));
 }
 
+struct rows_model {
+  parameter<double, 2> a;
+  parameter<double, 1> b, other;
+  SQS_MEMBERS(rows_model, a, b, other)
+};
+
+TEST(adamw, moments_follow_rows) {
+  cpu e{.threads = 2};
+  rows_model m{{make_tensor<double, 2>({3, 2}, 1.0), {}},
+               {make_tensor<double, 1>({3}, 1.0), {}},
+               {make_tensor<double, 1>({4}, 1.0), {}}};
+  optim::adamw<double> opt(m, {.weight_decay = 0});
+  for (idx i = 0; i < 6; ++i) { m.a.gradient.data()[i] = 1 + static_cast<double>(i); }
+  for (idx i = 0; i < 3; ++i) { m.b.gradient(i) = 10 * static_cast<double>(i + 1); }
+  m.other.gradient(0) = 7;
+  opt.step(e, 0.01);
+  const auto kept = persistent_copy<double>(m.a.value);
+  // Row 2 moves to the front, row 0 follows, then a new row, then row 2 again.
+  const std::vector<idx> source{2, 0, -1, 2};
+  m.a.value = make_tensor<double, 2>({4, 2}, 5.0);
+  m.b.value = make_tensor<double, 1>({4}, 5.0);
+  opt.follow_rows(m, source);
+  const auto &a = opt.entries()[0], &b = opt.entries()[1], &other = opt.entries()[2];
+  const auto near = [](const tensor<double, 1>& x, std::vector<double> expected) {
+    ASSERT_EQ(x.size(), static_cast<idx>(expected.size()));
+    for (idx i = 0; i < x.size(); ++i) { EXPECT_NEAR(x(i), expected[static_cast<std::size_t>(i)], 1e-12) << i; }
+  };
+  near(a.first, {0.5, 0.6, 0.1, 0.2, 0, 0, 0.5, 0.6});
+  near(a.second, {0.025, 0.036, 0.001, 0.004, 0, 0, 0.025, 0.036});
+  near(b.first, {3, 1, 0, 3});
+  near(other.first, {0.7, 0, 0, 0});
+  EXPECT_EQ(m.a.gradient.extent(0), 4);
+  EXPECT_EQ(*std::max_element(m.a.gradient.begin(), m.a.gradient.end()), 0);
+  EXPECT_EQ(m.other.gradient(0), 7); // not replaced: untouched
+  // The next step moves the new tensors, by these moments: second step, gradient 1 everywhere.
+  opt.zero_gradients();
+  std::fill(m.b.gradient.begin(), m.b.gradient.end(), 1.0);
+  opt.step(e, 0.01);
+  const double first = 0.9 * 3 + 0.1, second = 0.999 * 0.001 * 900 + 0.001;
+  EXPECT_NEAR(m.b.value(0), 5 - 0.01 * first / 0.19 / (std::sqrt(second / (1 - 0.999 * 0.999)) + 1e-8), 1e-12);
+  EXPECT_NEAR(m.b.value(2), 5 - 0.01 * 0.1 / 0.19 / (std::sqrt(0.001 / (1 - 0.999 * 0.999)) + 1e-8), 1e-12);
+  EXPECT_NEAR(kept(0, 0), 0.99, 1e-6);
+
+  opt.forget("b");
+  near(b.first, {0, 0, 0, 0});
+  EXPECT_GT(a.second(0), 0);
+  EXPECT_THAT(message_of([&] { opt.forget("c"); }), testing::HasSubstr("no parameter is called 'c'"));
+  m.a.value = make_tensor<double, 2>({2, 2});
+  EXPECT_THAT(message_of([&] { opt.follow_rows(m, source); }),
+              testing::HasSubstr("a was replaced by 2 rows but 4 sources are given"));
+  m.a.value = make_tensor<double, 2>({4, 2});
+  EXPECT_THAT(message_of([&] {
+                opt.follow_rows(m, std::vector<idx>{0, 1, 2, 4});
+              }),
+              testing::HasSubstr("row 3 of a comes from row 4 of 4"));
+}
+
 TEST(schedule, warmup_then_cosine) {
   const optim::warmup_cosine s{.peak = 1, .warmup = 10, .total = 110, .final_fraction = 0.1};
   EXPECT_NEAR(s(0), 0.1, 1e-15);

@@ -30,7 +30,7 @@ TEST(channels, in_tiles_of_any_size) {
 }
 
 constexpr raster_config smooth(int channels, int tile = 16) {
-  return {.channels = channels, .tile = tile, .cut_width = {1, 50}, .stop = {0, 1}};
+  return {.channels = channels, .tile = tile, .cut_width = {1, 5}, .stop = {0, 1}};
 }
 scenes::inputs<double> small(idx channels, std::uint64_t seed) {
   return scenes::random({.gaussians = 6, .height = 11, .width = 21, .channels = channels, .seed = seed});
@@ -40,6 +40,20 @@ TEST(channels, gradients) {
   expect_gradients<smooth(24)>(small(24, 44));
 }
 TEST(channels, gradients_of_more_than_a_chunk) { expect_gradients<smooth(40, 32)>(small(40, 45)); }
+
+// Lists of several batches, in tiles that differ from one another. No fade, but a cut that nothing reaches: the quotients of
+// so many pixels need every derivative.
+TEST(channels, gradients_of_long_lists) {
+  const auto in = scenes::random({.gaussians = 200,
+                                  .height = 20,
+                                  .width = 36,
+                                  .most_opacity = 0.5,
+                                  .least_scale = 0.2,
+                                  .channels = 1,
+                                  .seed = 48});
+  constexpr raster_config config{.channels = 1, .alpha_cut = {1, 1000000000000000}, .stop = {0, 1}};
+  expect_gradients<config>(in, {.step = 1e-3, .samples = 40}, 0.9);
+}
 
 // Channels do not know of each other: the first three of 24 are those of 3, to the last bit.
 TEST(channels, do_not_change_each_other) {

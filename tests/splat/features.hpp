@@ -89,7 +89,8 @@ template <class Op, class Result> auto backward_of(cpu& e, const Op& op, const R
 }
 
 /// Every gradient against central differences; with `cameras`, poses and intrinsics too. Per input the worst relative
-/// error is at most 1e-7; at least `share` of the elements must have a gradient at all.
+/// error is at most 1e-7; at least `share` of the elements must have a gradient at all. The fade of the cut has two
+/// derivatives and the quotient wants four: a wide fade keeps what is lost there below the bound.
 template <splat::raster_config Config>
 void expect_gradients(scenes::inputs<double> in, gradient_check check = {.step = 1e-4}, double share = 0.6,
                       bool cameras = false, const splat::raster_options<double>& options = {}) {

@@ -18,7 +18,6 @@ const splat::rasterizer<> rasterizer;
 constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float near = 0.2f, cut = 1.0f / 255;
 
-/// One Gaussian, as a user writes it.
 struct gaussian {
   float mean[3] = {0, 0, 5}, scale[3] = {0.2f, 0.2f, 0.2f}, rotation[4] = {1, 0, 0, 0}, opacity = 0.5f,
         colour[3] = {1, 0.5f, 0.25f};
@@ -282,8 +281,7 @@ TEST(splat_fuzz, needles) {
     for (const float t : alone.transmittance) { EXPECT_TRUE(t >= 0.0099f && t <= 1) << i << " " << t; }
   }
   const auto together = render(needles, two_cameras());
-  EXPECT_TRUE(finite(together));
-  EXPECT_EQ(together.rejected, 0);
+  EXPECT_TRUE(finite(together) && together.rejected == 0);
 }
 
 TEST(splat_fuzz, rotations_of_any_length_and_none) {

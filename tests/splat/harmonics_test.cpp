@@ -13,7 +13,7 @@ constexpr raster_config smooth(int channels, int degree) {
   return {.channels = channels,
           .sh_degree = degree,
           .tile = 8,
-          .cut_width = {1, 50},
+          .cut_width = {1, 5},
           .stop = {0, 1},
           .clamp_margin = {100, 1}};
 }

@@ -16,6 +16,14 @@
 #define SQS_DEVICE
 #endif
 
+/// Before a loop of few, constant steps that keeps its numbers in registers: written out, whatever the optimiser thinks.
+#if defined(__CUDACC__)
+#define SQS_UNROLL
+#elif defined(__clang__)
+#define SQS_UNROLL _Pragma("unroll")
+#else
+#define SQS_UNROLL _Pragma("GCC unroll 32")
+#endif
 /// For functions whose arguments must stay in registers: a call would send them through memory.
 #define SQS_INLINE inline __attribute__((always_inline))
 /// For functions that keep many registers busy: everything they call becomes part of them.

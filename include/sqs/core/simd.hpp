@@ -11,8 +11,10 @@
 #include <limits>
 #include <type_traits>
 
-#if defined(__AVX512F__) && !defined(__CUDACC__)
+#if defined(__FMA__) && !defined(__CUDACC__)
 #include <immintrin.h>
+#endif
+#if defined(__AVX512F__) && !defined(__CUDACC__)
 /// The widest registers have mask registers beside them, which the vector extensions do not reach well.
 #define SQS_MASK_REGISTERS 1
 #endif
@@ -44,11 +46,11 @@ template <class V, class Scale> SQS_INLINE V exp2_of(const V& x, Scale scale) {
   const V shifted = x + magic;
   const V f = x - (shifted - magic);
   // Minimax polynomial of 2^f on [-1/2, 1/2] that is exact at 0: relative error 9.2e-8.
-  V p = f * 1.326472391e-3f + 9.671512870e-3f;
-  p = p * f + 5.550733754e-2f;
-  p = p * f + 2.402224208e-1f;
-  p = p * f + 6.931469776e-1f;
-  p = p * f + 1.0f;
+  V p = fma(f, V(1.326472391e-3f), V(9.671512870e-3f));
+  p = fma(p, f, V(5.550733754e-2f));
+  p = fma(p, f, V(2.402224208e-1f));
+  p = fma(p, f, V(6.931469776e-1f));
+  p = fma(p, f, V(1.0f));
   return scale(p, shifted);
 }
 } // namespace detail
@@ -121,7 +123,8 @@ template <class T, int N> struct simd {
 #if defined(SQS_MASK_REGISTERS)
     if constexpr (registers && sizeof(T) == 4) {
       const __m512i at = _mm512_mullo_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(stride));
-      return vector(_mm512_i32gather_ps(at, base, 4));
+      // The plain form leaves its source unset, and compilers say so.
+      return vector(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), static_cast<__mmask16>(-1), at, base, 4));
     }
 #endif
     simd x;
@@ -267,13 +270,13 @@ template <class V, int K> struct simd_group {
   friend SQS_INLINE mask operator>=(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x >= y; }); }
   friend SQS_INLINE simd_group select(const mask& m, const simd_group& a, const simd_group& b) {
     simd_group c;
-#pragma GCC unroll 8
+SQS_UNROLL
     for (int i = 0; i < K; ++i) { c.r[i] = select(m.r[i], a.r[i], b.r[i]); }
     return c;
   }
   friend SQS_INLINE simd_group fma(const simd_group& a, const simd_group& b, const simd_group& c) {
     simd_group d;
-#pragma GCC unroll 8
+SQS_UNROLL
     for (int i = 0; i < K; ++i) { d.r[i] = fma(a.r[i], b.r[i], c.r[i]); }
     return d;
   }
@@ -300,13 +303,13 @@ template <class V, int K> struct simd_group {
 private:
   template <class F> static SQS_INLINE simd_group each(const simd_group& a, const simd_group& b, F f) {
     simd_group c;
-#pragma GCC unroll 8
+SQS_UNROLL
     for (int i = 0; i < K; ++i) { c.r[i] = f(a.r[i], b.r[i]); }
     return c;
   }
   template <class F> static SQS_INLINE mask test(const simd_group& a, const simd_group& b, F f) {
     mask m;
-#pragma GCC unroll 8
+SQS_UNROLL
     for (int i = 0; i < K; ++i) { m.r[i] = f(a.r[i], b.r[i]); }
     return m;
   }
@@ -498,10 +501,14 @@ template <class T, int N> SQS_INLINE void untranspose_fours(const simd<T, N> (&i
 
 /// a b + c, rounded once where the processor does so.
 template <class T, int N> simd<T, N> fma(simd<T, N> a, simd<T, N> b, simd<T, N> c) {
-#if defined(SQS_MASK_REGISTERS)
+#if defined(__FMA__) && !defined(__CUDACC__)
   using vector = typename simd<T, N>::vector;
+#if defined(SQS_MASK_REGISTERS)
   if constexpr (N == 16 && sizeof(T) == 4) { return vector(_mm512_fmadd_ps(a.v, b.v, c.v)); }
   if constexpr (N == 8 && sizeof(T) == 8) { return vector(_mm512_fmadd_pd(a.v, b.v, c.v)); }
+#endif
+  if constexpr (N == 8 && sizeof(T) == 4) { return vector(_mm256_fmadd_ps(a.v, b.v, c.v)); }
+  if constexpr (N == 4 && sizeof(T) == 8) { return vector(_mm256_fmadd_pd(a.v, b.v, c.v)); }
 #endif
   return a * b + c;
 }

@@ -4,34 +4,20 @@
 /// Gaussians as PLY files in the layout every 3D Gaussian splatting viewer reads.
 
 #include <sqs/core/file.hpp>
-#include <sqs/core/math.hpp>
+#include <sqs/gaussian/cloud.hpp>
 
-#include <algorithm>
 #include <charconv>
-#include <map>
-#include <unordered_map>
 
 namespace sqs {
 
-/// Gaussians on the host, one element per Gaussian in each list.
-struct gaussian_cloud {
-  std::vector<vec3<float>> means;           ///< metres
-  std::vector<vec3<float>> log_scales;      ///< natural logarithm of metres
-  std::vector<quaternion<float>> rotations; ///< (w,x,y,z)
-  std::vector<float> opacity_logits;
-  std::vector<vec3<float>> rgb;                      ///< 0 .. 1
-  std::map<std::string, std::vector<float>> extra{}; ///< further named properties, `sem_0` for instance
-};
-
 struct ply_options {
-  bool normals = false; ///< write nx ny nz = 0 too: 17 properties, which some readers insist on
+  bool normals = false;   ///< write nx ny nz = 0 too, which some readers insist on
+  std::string frame = ""; ///< named in a comment of the header, "x right, y forward, z up" for instance
 };
 
 namespace detail {
 
-/// Value of the constant spherical harmonic: rgb = 0.5 + sh_zero * f_dc.
-inline constexpr float sh_zero = 0.28209479177387814f;
-
+/// The properties every file of Gaussians has, besides f_rest_*.
 inline constexpr std::array<const char*, 14> ply_names{"x",      "y",       "z",       "f_dc_0",  "f_dc_1",
                                                        "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2",
                                                        "rot_0",  "rot_1",   "rot_2",   "rot_3"};
@@ -154,40 +140,60 @@ inline float ply_value(const std::byte* vertex, const ply_property& p) {
   }
 }
 
-} // namespace detail
+/// True for the names a cloud's `extra` may not have, because the reader gives them a meaning of their own.
+inline bool is_ply_name(const std::string& name) {
+  const bool rest =
+      name.starts_with("f_rest_") && name.size() > 7 && name.find_first_not_of("0123456789", 7) == std::string::npos;
+  return rest || name == "nx" || name == "ny" || name == "nz" ||
+         std::find(ply_names.begin(), ply_names.end(), name) != ply_names.end();
+}
 
-/// Encodes a binary little-endian PLY file: x y z [nx ny nz] f_dc_0..2 opacity scale_0..2 rot_0..3, then `extra`, all
-//float. /
-/// Units       f_dc = (rgb - 0.5) / 0.28209479; opacity stays a logit, scale a logarithm, rot is (w,x,y,z).
-/// Errors      precondition_error for lists of different lengths and for an extra name that is empty, taken or has
-///             blanks.
-/// Source      3D Gaussian Splatting (Kerbl et al. 2023), the reference implementation's `save_ply`.
-inline std::vector<std::byte> encode_ply(const gaussian_cloud& g, const ply_options& options = {}) {
-  const std::size_t n = g.means.size();
-  expects(g.log_scales.size() == n && g.rotations.size() == n && g.opacity_logits.size() == n && g.rgb.size() == n,
-          "sqs::encode_ply: ", n, " means, ", g.log_scales.size(), " scales, ", g.rotations.size(), " rotations, ",
-          g.opacity_logits.size(), " opacities, ", g.rgb.size(), " colours; give one of each per Gaussian");
-  std::string head = concat("ply\nformat binary_little_endian 1.0\nelement vertex ", n, "\n");
-  for (std::size_t i = 0; i < detail::ply_names.size(); ++i) {
+inline std::string ply_head(const gaussian_cloud& g, const ply_options& options) {
+  expects(options.frame.find_first_of("\r\n") == std::string::npos && options.frame.size() < 4000,
+          "sqs::encode_ply: the name of the frame must be one line of less than 4000 bytes");
+  std::string head = "ply\nformat binary_little_endian 1.0\n";
+  if (!options.frame.empty()) { head += "comment frame: " + options.frame + "\n"; }
+  head += concat("element vertex ", g.size(), "\n");
+  for (std::size_t i = 0; i < ply_names.size(); ++i) {
     if (i == 3 && options.normals) { head += "property float nx\nproperty float ny\nproperty float nz\n"; }
-    head += concat("property float ", detail::ply_names[i], "\n");
+    head += concat("property float ", ply_names[i], "\n");
+    if (i != 5) { continue; }
+    for (std::size_t r = 0; r < 3 * (g.coefficients() - 1); ++r) { head += concat("property float f_rest_", r, "\n"); }
   }
   for (const auto& [name, values] : g.extra) {
-    const bool taken = std::find(detail::ply_names.begin(), detail::ply_names.end(), name) != detail::ply_names.end();
-    expects(!name.empty() && name.find_first_of(" \t\r\n") == std::string::npos && !taken && values.size() == n,
-            "sqs::encode_ply: the extra property '", name, "' with ", values.size(), " values for ", n,
-            " Gaussians; give a new name without blanks and one value each");
+    expects(!name.empty() && name.size() <= 512 && name.find_first_of(" \t\r\n") == std::string::npos &&
+                !is_ply_name(name),
+            "sqs::encode_ply: '", name, "' cannot name an extra property; give a name of its own, without blanks");
     head += concat("property float ", name, "\n");
   }
-  head += "end_header\n";
-  const std::size_t columns = detail::ply_names.size() + (options.normals ? 3 : 0) + g.extra.size();
+  return head + "end_header\n";
+}
+
+} // namespace detail
+
+/// Encodes a binary little-endian PLY file: x y z [nx ny nz] f_dc_0..2 f_rest_* opacity scale_0..2 rot_0..3, then
+/// `extra`, all float and all as the cloud has them, bit for bit, NaN included.
+///
+/// Shapes      f_dc is the coefficient of degree 0; f_rest has 0, 9, 24, 45 or 72 numbers for degree 0 .. 4, first all
+///             of red, then green, then blue.
+/// Units       Opacity is a logit, scale a natural logarithm, rot is (w,x,y,z).
+/// Errors      precondition_error for lists of different lengths and for an extra name that is empty, taken or has
+///             blanks.
+/// Source      3D Gaussian Splatting (Kerbl et al. 2023): the layout its viewers read.
+inline std::vector<std::byte> encode_ply(const gaussian_cloud& g, const ply_options& options = {}) {
+  check_cloud(g, "sqs::encode_ply");
+  const std::string head = detail::ply_head(g, options);
+  const std::size_t rest = g.coefficients() - 1;
   std::vector<float> rows;
-  rows.reserve(n * columns);
-  for (std::size_t i = 0; i < n; ++i) {
+  rows.reserve(g.size() * (detail::ply_names.size() + 3 * rest + (options.normals ? 3 : 0) + g.extra.size()));
+  for (std::size_t i = 0; i < g.size(); ++i) {
     rows.insert(rows.end(), {g.means[i].x, g.means[i].y, g.means[i].z});
     if (options.normals) { rows.insert(rows.end(), 3, 0.0f); }
-    const auto& c = g.rgb[i];
-    for (const float v : {c.x, c.y, c.z}) { rows.push_back((v - 0.5f) / detail::sh_zero); }
+    const auto sh = g.sh_of(i);
+    rows.insert(rows.end(), {sh[0], sh[1], sh[2]});
+    for (std::size_t c = 0; c < 3; ++c) {
+      for (std::size_t k = 1; k <= rest; ++k) { rows.push_back(sh[3 * k + c]); }
+    }
     const auto& q = g.rotations[i];
     const auto& s = g.log_scales[i];
     rows.insert(rows.end(), {g.opacity_logits[i], s.x, s.y, s.z, q.w, q.x, q.y, q.z});
@@ -204,42 +210,83 @@ inline void write_ply(const std::filesystem::path& path, const gaussian_cloud& g
   write_file_atomic(path, std::span<const std::byte>(file));
 }
 
-/// Decodes a binary little-endian PLY file of Gaussians held in memory. Properties it does not know become `extra`;
-/// normals are dropped.
+namespace detail {
+
+/// Finds the properties of a Gaussian in a header and takes them out; what is left are the extra ones.
+struct ply_columns {
+  std::array<const ply_property*, ply_names.size()> fixed{};
+  std::vector<const ply_property*> rest; ///< f_rest_0, f_rest_1, ...
+  std::map<std::string, const ply_property*> extra;
+  int degree = 0;
+
+  ply_columns(const ply_layout& layout, const byte_reader& in) {
+    std::size_t rest_count = 0;
+    for (const auto& p : layout.properties) {
+      if (!extra.emplace(p.name, &p).second) { in.fail("property '", p.name, "' occurs twice; the file is damaged"); }
+      rest_count += p.name.starts_with("f_rest_") && is_ply_name(p.name) ? 1 : 0;
+    }
+    while (degree < 4 && rest_count > 3 * coefficients_above_first()) { ++degree; }
+    if (rest_count != 3 * coefficients_above_first()) {
+      in.fail(rest_count, " properties f_rest_*; spherical harmonics of degree 0 to 4 have 0, 9, 24, 45 or 72 of them");
+    }
+    for (std::size_t i = 0; i < fixed.size(); ++i) { fixed[i] = taken(ply_names[i], in); }
+    for (std::size_t r = 0; r < rest_count; ++r) { rest.push_back(taken(concat("f_rest_", r), in)); }
+    for (const char* normal : {"nx", "ny", "nz"}) { extra.erase(normal); }
+  }
+
+private:
+  std::size_t coefficients_above_first() const { return static_cast<std::size_t>((degree + 1) * (degree + 1) - 1); }
+  const ply_property* taken(const std::string& name, const byte_reader& in) {
+    const auto found = extra.find(name);
+    if (found == extra.end()) {
+      in.fail("property '", name, "' is missing; this is a PLY file, but not one of Gaussians");
+    }
+    const auto* p = found->second;
+    extra.erase(found);
+    return p;
+  }
+};
+
+} // namespace detail
+
+/// Decodes a binary little-endian PLY file of Gaussians held in memory, its properties in any order. Those it does not
+/// know become `extra`; normals are dropped. Float properties keep their bits; others are rounded to float.
 ///
 /// Errors      file_error naming path, byte, field and value: another format, list properties, further elements, a
-///             missing or repeated property, a vertex count that does not match the bytes.
+///             missing or repeated property, another number of f_rest_* than 0, 9, 24, 45, 72, a vertex count that does
+///             not match the bytes.
 inline gaussian_cloud decode_ply(std::span<const std::byte> file, const std::string& name, const limits& most = {}) {
   byte_reader in(file, name);
   const auto layout = detail::read_ply_header(in, most);
-  std::unordered_map<std::string, const detail::ply_property*> by_name;
-  for (const auto& p : layout.properties) {
-    if (!by_name.emplace(p.name, &p).second) { in.fail("property '", p.name, "' occurs twice; the file is damaged"); }
-  }
-  std::array<const detail::ply_property*, detail::ply_names.size()> column{};
-  for (std::size_t i = 0; i < column.size(); ++i) {
-    const auto found = by_name.find(detail::ply_names[i]);
-    if (found == by_name.end()) {
-      in.fail("property '", detail::ply_names[i], "' is missing; this is a PLY file, but not one of Gaussians");
-    }
-    column[i] = found->second;
-    by_name.erase(found);
-  }
-  for (const char* normal : {"nx", "ny", "nz"}) { by_name.erase(normal); }
+  const detail::ply_columns columns(layout, in);
   const auto data = in.take(layout.vertices * layout.stride, "vertices");
   const auto n = static_cast<std::size_t>(layout.vertices);
   gaussian_cloud g;
-  for (const auto& [key, p] : by_name) { g.extra[key].reserve(n); }
+  g.sh_degree = columns.degree;
+  g.means.reserve(n);
+  g.log_scales.reserve(n);
+  g.rotations.reserve(n);
+  g.opacity_logits.reserve(n);
+  g.sh.reserve(n * 3 * g.coefficients());
+  std::vector<std::pair<std::vector<float>*, const detail::ply_property*>> extra;
+  for (const auto& [key, p] : columns.extra) {
+    extra.emplace_back(&g.extra[key], p);
+    extra.back().first->reserve(n);
+  }
+  const std::size_t above = columns.rest.size() / 3;
   for (std::size_t i = 0; i < n; ++i) {
     const std::byte* vertex = data.data() + i * layout.stride;
     std::array<float, detail::ply_names.size()> v{};
-    for (std::size_t k = 0; k < v.size(); ++k) { v[k] = detail::ply_value(vertex, *column[k]); }
+    for (std::size_t k = 0; k < v.size(); ++k) { v[k] = detail::ply_value(vertex, *columns.fixed[k]); }
     g.means.push_back({v[0], v[1], v[2]});
-    g.rgb.push_back({0.5f + detail::sh_zero * v[3], 0.5f + detail::sh_zero * v[4], 0.5f + detail::sh_zero * v[5]});
+    g.sh.insert(g.sh.end(), {v[3], v[4], v[5]});
+    for (std::size_t k = 0; k < above; ++k) {
+      for (std::size_t c = 0; c < 3; ++c) { g.sh.push_back(detail::ply_value(vertex, *columns.rest[c * above + k])); }
+    }
     g.opacity_logits.push_back(v[6]);
     g.log_scales.push_back({v[7], v[8], v[9]});
     g.rotations.push_back({v[10], v[11], v[12], v[13]});
-    for (const auto& [key, p] : by_name) { g.extra[key].push_back(detail::ply_value(vertex, *p)); }
+    for (const auto& [values, p] : extra) { values->push_back(detail::ply_value(vertex, *p)); }
   }
   return g;
 }

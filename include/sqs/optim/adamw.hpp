@@ -98,6 +98,49 @@ public:
       });
     }
   }
+  /// Follows parameters whose rows were rearranged: after the model's tensors were replaced by others of
+  /// `source.size()` rows, row i gets the moments of old row source[i], or zero ones where source[i] is -1. Tensors that
+  /// were not replaced keep theirs. Gradients of replaced tensors start at zero.
+  ///
+  /// Errors      precondition_error naming the parameter, for another number of rows and a source that does not exist.
+  template <reflected Model> void follow_rows(Model& model, std::span<const idx> source) {
+    for_each_parameter(model, [&](const std::string& name, auto& p) {
+      constexpr int rank = std::remove_cvref_t<decltype(p.value)>::rank;
+      const auto x = std::find_if(entries_.begin(), entries_.end(), [&](const entry& e) { return e.name == name; });
+      if (x == entries_.end() || x->value.data() == p.value.data()) { return; }
+      idx rows = 0;
+      if constexpr (rank > 0) { rows = p.value.extent(0); }
+      expects(rows > 0 && rows == static_cast<idx>(source.size()), "sqs::optim::adamw: ", name, " was replaced by ",
+              rows, " rows but ", source.size(),
+              " sources are given; give the old row of each, and leave at least one");
+      const idx columns = p.value.size() / rows;
+      if (p.gradient.shape() != p.value.shape()) { p.gradient = make_tensor<T, rank>(p.value.shape()); }
+      std::fill(p.gradient.begin(), p.gradient.end(), T(0));
+      const entry old = *x;
+      x->value = p.value.template reshaped<1>({p.value.size()});
+      x->gradient = p.gradient.template reshaped<1>({p.value.size()});
+      x->first = make_tensor<T, 1>({p.value.size()});
+      x->second = make_tensor<T, 1>({p.value.size()});
+      for (idx i = 0; i < rows; ++i) {
+        const idx from = source[static_cast<std::size_t>(i)];
+        if (from == -1) { continue; }
+        expects(from >= 0 && (from + 1) * columns <= old.value.size(), "sqs::optim::adamw: row ", i, " of ", name,
+                " comes from row ", from, " of ", old.value.size() / columns, "; give an old row or -1");
+        std::copy_n(old.first.data() + from * columns, columns, x->first.data() + i * columns);
+        std::copy_n(old.second.data() + from * columns, columns, x->second.data() + i * columns);
+      }
+    });
+  }
+  /// Sets the moments of one parameter to zero: for values that were changed by hand.
+  ///
+  /// Errors      precondition_error for an unknown name.
+  void forget(const std::string& name) {
+    const auto x = std::find_if(entries_.begin(), entries_.end(), [&](const entry& e) { return e.name == name; });
+    expects(x != entries_.end(), "sqs::optim::adamw: no parameter is called '", name,
+            "'; give the dotted name of one that is trained");
+    std::fill(x->first.begin(), x->first.end(), T(0));
+    std::fill(x->second.begin(), x->second.end(), T(0));
+  }
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }
   /// The moments, for checkpoints.

@@ -85,12 +85,12 @@ private:
       const std::int32_t* entries = list[index] + i;
       pack alpha;
       evaluate(batch, entries, [index](int) { return index; }, alpha, static_cast<pack*>(nullptr));
-#pragma GCC unroll 4
+SQS_UNROLL
       for (int e = 0; e < shape::together; ++e) {
         const blend_step<K, cell> step(shape::one_of(alpha, e), t);
         left = select(step.open, step.next, left);
-#pragma GCC unroll 8
-        for (int c = 0; c < plan::fused; ++c) { sum[c] = sum[c] + step.weight * batch.value[c][entries[e]]; }
+SQS_UNROLL
+        for (int c = 0; c < plan::fused; ++c) { sum[c] = fma(step.weight, cell(batch.value[c][entries[e]]), sum[c]); }
         if constexpr (K::median) {
           const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
           median = select(crossing, cell(batch.depth[entries[e]]), median);
@@ -120,15 +120,15 @@ private:
   template <int Chunk> void add_chunk(int index, const batch_type& batch, int count, int first) {
     cell* const feature = cells[index].feature.begin() + first;
     cell sum[Chunk];
-#pragma GCC unroll 24
+SQS_UNROLL
     for (int c = 0; c < Chunk; ++c) { sum[c] = feature[c]; }
     for (int i = 0; i < count; ++i) {
       const T* f = batch.features[list[index][i]] + first;
       const cell w = weights[i];
-#pragma GCC unroll 24
-      for (int c = 0; c < Chunk; ++c) { sum[c] = sum[c] + w * f[c]; }
+SQS_UNROLL
+      for (int c = 0; c < Chunk; ++c) { sum[c] = fma(w, cell(f[c]), sum[c]); }
     }
-#pragma GCC unroll 24
+SQS_UNROLL
     for (int c = 0; c < Chunk; ++c) { feature[c] = sum[c]; }
   }
 };
@@ -142,10 +142,10 @@ void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile
   using cell = typename shape::cell;
   constexpr int channels = K::channels, depths = K::depths, edge = shape::tile;
   static_assert(channels > 0);
-  T plane[channels + depths + 1][edge * edge];
+  T plane[(channels + depths + 1) * edge * edge];
   for (int index = 0; index < shape::cells; ++index) {
     const auto& s = tile.cells[index];
-    T* const corner = plane[0] + index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
+    T* const corner = plane + index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
     int at_plane = 0;
     const auto put = [&](const cell& x) {
       T rows[shape::pixels];
@@ -153,7 +153,7 @@ void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile
       T* to = corner + at_plane++ * edge * edge;
       for (int r = 0; r < shape::edge; ++r) { std::copy_n(rows + r * shape::edge, shape::edge, to + r * edge); }
     };
-    for (int c = 0; c < plan::near_colours; ++c) { put(s.sum[c] + s.left * background[c]); }
+    for (int c = 0; c < plan::near_colours; ++c) { put(fma(s.left, cell(background[c]), s.sum[c])); }
     for (int c = 0; c < plan::features; ++c) {
       put(s.feature[c] + s.left * background[plan::near_colours + c]);
     }
@@ -171,11 +171,15 @@ void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile
   const auto write = [&](auto width) {
     for (int y = 0; y < at.height; ++y) {
       const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
-      const T* row = plane[0] + y * edge;
+      const T* row = plane + y * edge;
       T *image = out.image.data() + first * channels, *depth = out.depth.data() + first * depths;
+      int c = 0;
+      if constexpr (!std::is_same_v<decltype(width), int>) { // four channels of a register of pixels at a time
+        for (; c + 4 <= channels; c += 4) { interleave_fours<edge>(row + c * edge * edge, edge * edge, image + c, channels); }
+      }
       for (int x = 0; x < width; ++x) {
-        for (int c = 0; c < channels; ++c) { image[x * channels + c] = row[c * edge * edge + x]; }
-        for (int c = 0; c < depths; ++c) { depth[x * depths + c] = row[(channels + c) * edge * edge + x]; }
+        for (int i = c; i < channels; ++i) { image[x * channels + i] = row[i * edge * edge + x]; }
+        for (int i = 0; i < depths; ++i) { depth[x * depths + i] = row[(channels + i) * edge * edge + x]; }
       }
       std::copy_n(row + (channels + depths) * edge * edge, idx{width}, out.transmittance.data() + first);
     }

@@ -62,8 +62,8 @@ template <class K, class T> struct backward_tile {
   struct pair {
     cell alpha;
     [[no_unique_address]] maybe_array<cell, (K::cut_width > T(0)) ? 1 : 0, 0> slope;
-    [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 1> along; ///< features . dImage
-    [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 2> weight;
+    /// features . dImage; once the recursion has passed, the weight.
+    [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 1> along;
   };
   static constexpr int most_pairs = batch_type::size * shape::cells;
   state cells[shape::cells];
@@ -92,10 +92,10 @@ template <class K, class T> struct backward_tile {
         return shape::load(rows);
       };
       s.rest = load(p.rest);
-      for (int c = 0; c < plan::fused; ++c) { s.d_value[c] = load(p.value[c]); }
+      for (int c = 0; c < plan::fused; ++c) { s.d_value[c] = load(p.value + c * area); }
       for (auto& m : s.d_median) { m = load(p.median); }
       if constexpr (plan::features > 0) {
-        for (int c = 0; c < plan::features; ++c) { s.d_feature[c] = load(p.value[plan::fused + c]); }
+        for (int c = 0; c < plan::features; ++c) { s.d_feature[c] = load(p.value + (plan::fused + c) * area); }
       }
     }
   }
@@ -119,7 +119,7 @@ template <class K, class T> struct backward_tile {
 private:
   /// What is read of a tile's pixels, row by row; zero outside the image.
   struct planes {
-    T rest[area], value[plan::fused + plan::features][area], median[K::median ? area : 1];
+    T rest[area], value[(plan::fused + plan::features) * area], median[K::median ? area : 1];
 
     template <class Width>
     void read(const tile_place& at, const tile_grid& grid, const blended<T>& out, const image_gradients<T>& d,
@@ -127,7 +127,7 @@ private:
       const auto& view = grid[at.view];
       T background[K::channels][edge]{}; // sums of the background's gradient, column by column
       if (at.width < edge || at.height < edge) { clear(); }
-      if constexpr (K::depths > 0) { std::fill_n(value[0] + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0)); }
+      if constexpr (K::depths > 0) { std::fill_n(value + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0)); }
       for (int y = 0; y < at.height; ++y) {
         const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
         const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
@@ -138,31 +138,39 @@ private:
           __builtin_prefetch(image + edge * K::channels + i);
         }
         __builtin_prefetch(t + edge), __builtin_prefetch(d_t + edge);
-        T* const sum = rest + y * edge;
+        T* const row = rest + y * edge;
         const auto plane = [&](int c) {
-          return value[c < plan::near_colours ? c : c - plan::near_colours + plan::fused] + y * edge;
+          return value + (c < plan::near_colours ? c : c - plan::near_colours + plan::fused) * area + y * edge;
         };
         if constexpr (!std::is_same_v<Width, int>) { // a whole row, a register at a time
-          constexpr int n = edge < number::size ? edge : number::size;
+          constexpr int n = edge < number::size ? edge : number::size, fours = K::channels / 4 * 4;
           using lanes = simd<T, n>;
+          T d_plane[fours > 0 ? fours : 1][edge], plane_of[fours > 0 ? fours : 1][edge];
+          for (int c = 0; c < fours; c += 4) {
+            deinterleave_fours<edge>(d_image + c, K::channels, d_plane[c], edge);
+            deinterleave_fours<edge>(image + c, K::channels, plane_of[c], edge);
+          }
           for (int x = 0; x < edge; x += n) {
             const lanes left = lanes::load(t + x);
             lanes toward = left * lanes::load(d_t + x);
             for (int c = 0; c < K::channels; ++c) {
-              const lanes v = lanes::strided(d_image + x * K::channels + c, K::channels);
+              const bool ready = c < fours;
+              const lanes v = ready ? lanes::load(d_plane[c] + x)
+                                    : lanes::strided(d_image + x * K::channels + c, K::channels);
               v.store(plane(c) + x);
-              toward += v * lanes::strided(image + x * K::channels + c, K::channels);
+              toward += v * (ready ? lanes::load(plane_of[c] + x)
+                                   : lanes::strided(image + x * K::channels + c, K::channels));
               (lanes::load(background[c] + x) + left * v).store(background[c] + x);
             }
-            toward.store(sum + x);
+            toward.store(row + x);
           }
         } else {
           for (int x = 0; x < width; ++x) {
-            sum[x] = t[x] * d_t[x];
+            row[x] = t[x] * d_t[x];
             for (int c = 0; c < K::channels; ++c) {
               const T v = d_image[x * K::channels + c];
               plane(c)[x] = v;
-              sum[x] += v * image[x * K::channels + c];
+              row[x] += v * image[x * K::channels + c];
               background[c][x] += t[x] * v;
             }
           }
@@ -178,12 +186,12 @@ private:
     }
     void clear() {
       std::fill_n(rest, area, T(0));
-      std::fill_n(value[0], (plan::fused + plan::features) * area, T(0));
+      std::fill_n(value, (plan::fused + plan::features) * area, T(0));
       std::fill_n(median, K::median ? area : 1, T(0));
     }
     void read_depth(int to, idx pixel, T t, const blended<T>& out, const image_gradients<T>& d) {
       const T *d_depth = d.depth.data() + pixel * K::depths, *depth = out.depth.data() + pixel * K::depths;
-      T& d_z = value[plan::z ? plan::near_colours : 0][to];
+      T& d_z = value[(plan::z ? plan::near_colours : 0) * area + to];
       if constexpr (K::accumulated) {
         d_z += *d_depth;
         rest[to] += *d_depth++ * *depth++;
@@ -197,7 +205,7 @@ private:
         ++d_depth, ++depth;
       }
       if constexpr (K::inverse) {
-        value[plan::fused - 1][to] = *d_depth;
+        value[(plan::fused - 1) * area + to] = *d_depth;
         rest[to] += *d_depth++ * *depth++;
       }
       if constexpr (K::median) { median[to] = *d_depth; }
@@ -215,7 +223,7 @@ private:
     // Bit c of a Gaussian's number says that it reaches cell c of 16: a sum of powers of two, exact in any scalar type.
     constexpr int groups = (shape::cells + 15) / 16;
     T reached_by[groups][batch_type::size];
-    number bits[groups];
+    number bits[groups]{};
     batch.find_cells([&](int c, int first, const auto& reached) {
       number& cells_bits = bits[c / 16];
       if (c % 16 == 0) { cells_bits = number(); }
@@ -240,7 +248,7 @@ private:
       pack a, s;
       evaluate(batch, entries, [&](int e) { return pair_cell[p + e]; }, a,
                K::cut_width > T(0) ? &s : static_cast<pack*>(nullptr));
-#pragma GCC unroll 4
+SQS_UNROLL
       for (int e = 0; e < shape::together; ++e) {
         auto& to = pairs[p + e];
         to.alpha = shape::one_of(a, e);
@@ -252,7 +260,7 @@ private:
   ///
   /// Of the moments, with d = (middle of the cell - centre) + (offset u, v in the cell), only the sums of g times
   /// 1, a, b, a^2, a b, b^2 with (a, b) = middle - centre are kept pixel by pixel; u and v are put in at the end.
-  void replay(int i, const batch_type& batch) {
+  SQS_INLINE void replay(int i, const batch_type& batch) {
     T a[shape::cells], b[shape::cells], aa[shape::cells], ab[shape::cells], bb[shape::cells];
     for (int c = 0; c < shape::cells; ++c) {
       a[c] = batch.x0 + T(c % shape::across * shape::edge + 2) - batch.x[i];
@@ -269,7 +277,7 @@ private:
       const cell alpha = pairs[p].alpha, t = s.t;
       const blend_step<K, cell> step(alpha, t);
       cell toward = s.d_value[0] * value[0];
-#pragma GCC unroll 8
+SQS_UNROLL
       for (int c = 1; c < plan::fused; ++c) { toward = fma(s.d_value[c], cell(value[c]), toward); }
       if constexpr (plan::features > 0) { toward = toward + pairs[p].along[0]; }
       const cell rest = fma(-step.weight, toward, s.rest);
@@ -282,22 +290,22 @@ private:
       s0 = s0 + d;
       sa = fma(d, cell(a[at]), sa), sb = fma(d, cell(b[at]), sb);
       saa = fma(d, cell(aa[at]), saa), sab = fma(d, cell(ab[at]), sab), sbb = fma(d, cell(bb[at]), sbb);
-#pragma GCC unroll 8
+SQS_UNROLL
       for (int c = 0; c < plan::fused; ++c) { accumulate(total[c], step.weight, s.d_value[c]); }
       if constexpr (K::absgrad) { add_absolute(batch, i, d, a[at], b[at], total + plan::fused); }
       if constexpr (K::median) {
         const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
         accumulate(total[plan::fused + 2], select(crossing, s.d_median[0], cell(0)));
       }
-      if constexpr (plan::features > 0) { pairs[p].weight[0] = step.weight; }
+      if constexpr (plan::features > 0) { pairs[p].along[0] = step.weight; }
     }
     const cell u = shape::offset_x(), v = shape::offset_y();
     const cell moments[6] = {s0,
-                             sa + u * s0,
-                             sb + v * s0,
-                             saa + u * (T(2) * sa + u * s0),
-                             sab + u * sb + v * (sa + u * s0),
-                             sbb + v * (T(2) * sb + v * s0)};
+                             fma(u, s0, sa),
+                             fma(v, s0, sb),
+                             fma(u, fma(u, s0, T(2) * sa), saa),
+                             fma(v, fma(u, s0, sa), fma(u, sb, sab)),
+                             fma(v, fma(v, s0, T(2) * sb), sbb)};
     number* const to = sum[i];
     for (int m = 0; m < 6; ++m) {
       to[m] = moments[m].r[0];
@@ -330,12 +338,12 @@ private:
   }
   template <int Channels> void add_along(int i, const batch_type& batch, int first) {
     number f[Channels];
-#pragma GCC unroll 16
+SQS_UNROLL
     for (int c = 0; c < Channels; ++c) { f[c] = number(batch.features[i][first + c]); }
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
       cell even = pairs[p].along[0], odd(0); // two sums, for the latency
-#pragma GCC unroll 16
+SQS_UNROLL
       for (int c = 0; c < Channels; ++c) { (c % 2 == 0 ? even : odd) = fma(d[c], cell(f[c]), c % 2 == 0 ? even : odd); }
       pairs[p].along[0] = even + odd;
     }
@@ -351,11 +359,11 @@ private:
     number total[Channels]{};
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
-      const cell w = pairs[p].weight[0];
-#pragma GCC unroll 16
+      const cell w = pairs[p].along[0];
+SQS_UNROLL
       for (int c = 0; c < Channels; ++c) { accumulate(total[c], w, d[c]); }
     }
-#pragma GCC unroll 16
+SQS_UNROLL
     for (int c = 0; c < Channels; ++c) { sum[i][feature_at + first + c] = total[c]; }
   }
 };
@@ -434,6 +442,7 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
       const idx begin = bins.begin.data()[t - bins.first_tile], end = begin + out.seen.data()[t];
       for (idx i = begin; i < end; ++i) {
         const idx record = bins.order.data()[i];
+        __builtin_prefetch(sum.moments.data() + idx{bins.order.data()[std::min(i + 12, end - 1)]} * width, 1);
         if (record < low || record >= high) { continue; }
         const T* from = entry_sums.data() + i * width;
         T* const to = sum.moments.data() + record * width;

@@ -62,7 +62,7 @@ template <class T> struct gaussian_lanes {
 
 template <class R, class T> vec3<R> to_camera(const view_constants<T>& v, const vec3<R>& x) {
   const auto row = [&](int i, T t) {
-    return v.rotation(i, 0) * x.x + (v.rotation(i, 1) * x.y + (v.rotation(i, 2) * x.z + t));
+    return fma(R(v.rotation(i, 0)), x.x, fma(R(v.rotation(i, 1)), x.y, fma(R(v.rotation(i, 2)), x.z, R(t))));
   };
   return {row(0, v.translation.x), row(1, v.translation.y), row(2, v.translation.z)};
 }
@@ -70,7 +70,9 @@ template <class R, class T> vec3<R> to_camera(const view_constants<T>& v, const 
 template <class R, class T> mat3<R> turned(const mat3<T>& w, const mat3<R>& m) {
   mat3<R> out;
   for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) { out(i, j) = w(i, 0) * m(0, j) + w(i, 1) * m(1, j) + w(i, 2) * m(2, j); }
+    for (int j = 0; j < 3; ++j) {
+      out(i, j) = fma(R(w(i, 0)), m(0, j), fma(R(w(i, 1)), m(1, j), w(i, 2) * m(2, j)));
+    }
   }
   return out;
 }
@@ -257,6 +259,7 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   const number opacity = g.opacity * f.rho;
   const number log2_opacity = log2(max(opacity, number(std::numeric_limits<T>::min())));
   const number reach = T(2 * ln2) * (log2_opacity - K::log2_cut), inverse = T(1) / f.det;
+  const number radius = sqrt(max(reach * max(f.xx, f.yy), number(0))); // the larger half extent
   // The slack covers rounding here and in the blend, so that the box never cuts what alpha_cut keeps.
   const number radius_x = T(1.0001) * sqrt(max(reach * f.xx, number(0))) + T(0.01);
   const number radius_y = T(1.0001) * sqrt(max(reach * f.yy, number(0))) + T(0.01);
@@ -271,7 +274,7 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   projected_counts counts;
   counts.degenerate = std::popcount(bits_of(drawn & !sound) & usable);
   drawn = drawn & sound;
-  if constexpr (K::radius_clip > T(0)) { drawn = drawn & (max(radius_x, radius_y) > number(K::radius_clip)); }
+  if constexpr (K::radius_clip > T(0)) { drawn = drawn & (radius > number(K::radius_clip)); }
   const unsigned draw = bits_of(drawn) & usable;
 
   number x0, x1, y0, y1;
@@ -298,7 +301,7 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   untranspose_fours<T, n>({ly, log2_opacity, shear, f.p.z}, row);
   T last[4][n];
   for (int c = 0; c < 3; ++c) { colour[c].store(last[c]); }
-  max(radius_x, radius_y).store(last[3]);
+  radius.store(last[3]);
   std::int32_t pixel[4][n];
   const number* const range[] = {&x0, &y0, &x1, &y1};
   for (int i = 0; i < 4; ++i) {

@@ -63,6 +63,15 @@ template <raster_config Config, camera_model M, class T> struct project_backward
     drawn = number::load(flag) > number(0);
     run();
   }
+  /// Lanes with a gradient: what was drawn and did not overflow on the way back. One absurd Gaussian must not become the
+  /// camera's NaN.
+  unsigned sound() {
+    number sum = out.opacity + out.centre_x + out.centre_y + out.mean.x + out.mean.y + out.mean.z + out.scale.x +
+                 out.scale.y + out.scale.z + out.rotation.w + out.rotation.x + out.rotation.y + out.rotation.z;
+    for (int j = 0; j < 12; ++j) { sum += pose[j] + intrinsics[j]; }
+    drawn = drawn & (sum - sum == number(0));
+    return bits_of(drawn);
+  }
   number at(int m) const { return number::load(moment[m]); }
 
   void run() {
@@ -157,7 +166,8 @@ template <raster_config Config, camera_model M, class T> struct project_backward
 /// Backward pass of `project` and of the colours.
 ///
 /// Shapes      moments [M, moment_plan::count] of `blend_backward`; results as the tensors of the scene, and per view.
-/// Gradient    exact, but for the limits of the Jacobian's clamp, which count as constants; zero for what was not drawn.
+/// Gradient    exact, but for the limits of the Jacobian's clamp, which count as constants; zero for what was not drawn
+///             and for Gaussians whose gradient overflows the scalar type.
 ///             The extents only decide which pixels are looked at and have none.
 /// Execution   view by view, parallel over records: bitwise the same for any thread count.
 template <raster_config Config, class T>
@@ -190,6 +200,7 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
     if (real == 0) { return; }
     detail::project_backward_lanes<Config, decltype(model)::value, T> lanes(s, view[static_cast<std::size_t>(v)], index,
                                                                             moment, real);
+    real &= lanes.sound();
     if constexpr (k::sh_degree >= 0) { lanes.colours_backward(s, index, real, d.colours.data()); }
     const auto& o = lanes.out;
     for (int l = 0; l < here; ++l) {

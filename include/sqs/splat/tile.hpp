@@ -35,10 +35,10 @@ template <class K, class T> struct tile_shape {
   /// Calls f(e) for the Gaussians of a pack and puts the cells it returns side by side.
   template <class F> static SQS_INLINE pack side_by_side(F&& f) {
     pack p;
-#pragma GCC unroll 4
+SQS_UNROLL
     for (int e = 0; e < together; ++e) {
       const cell c = f(e);
-#pragma GCC unroll 8
+SQS_UNROLL
       for (int r = 0; r < registers; ++r) { p.r[e * registers + r] = c.r[r]; }
     }
     return p;
@@ -134,6 +134,7 @@ template <class K, class T, int Size> struct tile_batch {
         if constexpr (plan::features > 0) {
           features[i + j] =
               colours + idx{r.gaussian} * K::columns + (K::sh_degree < 0 ? plan::near_colours : K::sh_columns);
+          for (int c = 0; c < plan::features; c += 64 / int{sizeof(T)}) { __builtin_prefetch(features[i + j] + c); }
         }
       }
       const auto next = [&] {
@@ -153,7 +154,7 @@ template <class K, class T, int Size> struct tile_batch {
     }
     const typename shape::cell u = shape::offset_x(), v = shape::offset_y();
     for (int i = 0; i < count; ++i) {
-      shape::store((u + v * k[i]) * lx[i], across_in[i]);
+      shape::store(fma(v, typename shape::cell(k[i]), u) * lx[i], across_in[i]);
       shape::store(v * ly[i], down_in[i]);
     }
     return count;
@@ -161,7 +162,7 @@ template <class K, class T, int Size> struct tile_batch {
   /// One number of each Gaussian of a pack.
   SQS_INLINE typename shape::pack gather(const T* numbers, const std::int32_t* entries) const {
     typename shape::pack p;
-#pragma GCC unroll 8
+SQS_UNROLL
     for (int r = 0; r < shape::registers * shape::together; ++r) { p.r[r] = number(numbers[entries[r / shape::registers]]); }
     return p;
   }
@@ -190,8 +191,8 @@ template <class K, class T, int Size> struct tile_batch {
         (sy * middle_y).store(down_at[row] + first);
         for (int i = 0; i < shape::across; ++i) {
           const number dy = max(top, min(bottom, wanted_y[i])), dx = max(left[i], min(left[i] + far_edge, -shift));
-          const number a1 = sx * (near_x[i] + kx * dy), d1 = sy * dy, a2 = sx * (dx + shift);
-          const number form = min(a1 * a1 + d1 * d1, a2 * a2 + down2);
+          const number a1 = sx * fma(kx, dy, near_x[i]), d1 = sy * dy, a2 = sx * (dx + shift);
+          const number form = min(fma(a1, a1, d1 * d1), fma(a2, a2, down2));
           const int cell = row * shape::across + i;
           (sx * fma(kx, middle_y, left[i] + T(1.5))).store(across_at[cell] + first);
           reached(cell, first, real & !(form > reach));
@@ -214,6 +215,26 @@ template <class X, int Tag> struct maybe_array<X, 0, Tag> {
   X* begin() { return nullptr; }
   X* end() { return nullptr; }
 };
+
+/// Four planes `stride` apart become four channels of `Pixels` pixels of `channels` numbers each.
+template <int Pixels, class T> void interleave_fours(const T* planes, idx stride, T* pixels, idx channels) {
+  constexpr int n = Pixels < native_lanes<T> ? Pixels : native_lanes<T>;
+  for (int x = 0; x < Pixels; x += n) {
+    const auto plane = [&](int i) { return simd<T, n>::load(planes + i * stride + x); };
+    T* to[n];
+    for (int l = 0; l < n; ++l) { to[l] = pixels + (x + l) * channels; }
+    untranspose_fours<T, n>({plane(0), plane(1), plane(2), plane(3)}, to);
+  }
+}
+/// The way back.
+template <int Pixels, class T> void deinterleave_fours(const T* pixels, idx channels, T* planes, idx stride) {
+  constexpr int n = Pixels < native_lanes<T> ? Pixels : native_lanes<T>;
+  for (int x = 0; x < Pixels; x += n) {
+    const T* from[n];
+    for (int l = 0; l < n; ++l) { from[l] = pixels + (x + l) * channels; }
+    transpose_fours<T, n>(from, {planes + x, planes + stride + x, planes + 2 * stride + x, planes + 3 * stride + x});
+  }
+}
 
 /// T of a cell's pixels at the start: 1 inside the image and where the mask lets draw, 0 elsewhere, so that padding
 /// holds no tile open. Returns whether any pixel is to be drawn.

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// expected-error: sqs::gaussian_set: this set has no such attribute; add it to the attribute list
+#include <sqs/gaussian/gaussian_set.hpp>
+
+using namespace sqs;
+#ifdef SQS_GOOD
+using set = gaussian_set<attr::mean, attr::scale>;
+#else
+using set = gaussian_set<attr::mean>;
+#endif
+auto scales(const set& s) { return s.get<attr::scale>(); }
