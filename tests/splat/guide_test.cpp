@@ -127,7 +127,8 @@ TEST(guide, uses_cameras) {
   const auto second = image.rows(rig.first_pixel(1), rig.pixel_count());
   EXPECT_EQ(second.shape(), (extents<2>{64 * 48, 7}));
 
-  const auto gradients = std::apply([&](const auto&... d) { return rasterize.backward(exec, saved, d...); }, value);
+  const auto gradients =
+      std::apply([&, &kept = saved](const auto&... d) { return rasterize.backward(exec, kept, d...); }, value);
   const auto &d_poses = std::get<6>(gradients), &d_intrinsics = std::get<7>(gradients);
   EXPECT_EQ(d_poses.shape(), (extents<2>{2, 12}));
   EXPECT_EQ(d_intrinsics.shape(), (extents<2>{2, 12}));

@@ -135,6 +135,9 @@ template <raster_config Config, class T> struct raster_constants {
   static_assert(radius_clip >= T(0), "sqs::splat: raster_config::radius_clip must not be negative");
   static_assert(low_pass > T(0), "sqs::splat: raster_config::low_pass must be positive: it keeps the 2D covariance "
                                  "invertible");
+  static_assert(std::size_t{channels} * tile * tile * sizeof(T) <= (std::size_t{1} << 20),
+                "sqs::splat: raster_config::channels on tiles of this size would not fit a thread's stack; use a smaller "
+                "raster_config::tile or render the channels in parts");
   static_assert(mip_floor > T(0) && mip_floor <= T(1), "sqs::splat: raster_config::mip_floor must lie inside (0, 1]");
 };
 

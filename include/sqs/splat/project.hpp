@@ -78,7 +78,8 @@ template <class R, class T> mat3<R> turned(const mat3<T>& w, const mat3<R>& m) {
 }
 
 /// The 2D covariance of a register of Gaussians and what forward and backward need of it.
-template <class K, camera_model M, class R> struct flat_gaussian {
+/// `Pinhole` knows what its Jacobian leaves zero; the other models share one piece of code, which is compiled once.
+template <class K, bool Pinhole, class R> struct flat_gaussian {
   vec3<R> p;             ///< centre in the camera frame
   image_point<R> point;  ///< and in the image
   mat3<R> in_camera;     ///< W F with covariance = F F^T
@@ -89,9 +90,20 @@ template <class K, camera_model M, class R> struct flat_gaussian {
 
   template <class T> flat_gaussian(const view_constants<T>& v, const vec3<R>& mean, const mat3<R>& factor) {
     p = to_camera(v, mean);
-    point = project_point<M>(v.camera, p);
     in_camera = turned(v.rotation, factor);
-    rows = times<M>(point, in_camera);
+    if constexpr (Pinhole) {
+      point = project_point<camera_model::pinhole>(v.camera, p);
+      rows = times<camera_model::pinhole>(point, in_camera);
+    } else {
+      point = with_model(v.model, [&](auto model) { return project_point<decltype(model)::value>(v.camera, p); });
+      const auto row = [&](const vec3<R>& j) {
+        const auto column = [&](int c) {
+          return fma(j.x, in_camera(0, c), fma(j.y, in_camera(1, c), j.z * in_camera(2, c)));
+        };
+        return vec3<R>{column(0), column(1), column(2)};
+      };
+      rows = {row(point.du), row(point.dv)};
+    }
     const R raw_xx = dot(rows.u, rows.u), raw_yy = dot(rows.v, rows.v);
     xy = dot(rows.u, rows.v);
     // det(N N^T) is the squared area of N's rows: a sum of squares, where xx yy - xy^2 would cancel for needles.
@@ -246,7 +258,7 @@ private:
 struct projected_counts { idx visible = 0, degenerate = 0; };
 
 /// Projects up to a register of candidates of one view into records and boxes.
-template <class K, camera_model M, class T>
+template <class K, bool Pinhole, class T>
 SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index, int count,
                                projected_gaussian<T>* records, tile_box* boxes, T* radii) {
   using lanes = gaussian_lanes<T>;
@@ -255,7 +267,7 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   std::int32_t filled[n];
   for (int l = 0; l < n; ++l) { filled[l] = index[std::min(l, count - 1)]; }
   const lanes g(s, filled);
-  const flat_gaussian<K, M, number> f(v, g.mean, covariance_factor<K::convention>(g.scale, g.rotation));
+  const flat_gaussian<K, Pinhole, number> f(v, g.mean, covariance_factor<K::convention>(g.scale, g.rotation));
   const number opacity = g.opacity * f.rho;
   const number log2_opacity = log2(max(opacity, number(std::numeric_limits<T>::min())));
   const number reach = T(2 * ln2) * (log2_opacity - K::log2_cut), inverse = T(1) / f.det;
@@ -267,7 +279,7 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   const number lx = sqrt(half_log2e * f.yy * inverse), ly = sqrt(half_log2e / f.yy);
   const number k = -(f.xy / f.yy), shear = -(f.xy / f.xx);
   auto drawn = (f.p.z > number(K::near)) & (f.p.z < number(K::far)) & (opacity >= number(K::alpha_cut));
-  if constexpr (!camera_traits<M>::always_valid) { drawn = drawn & f.point.valid; }
+  if constexpr (!Pinhole) { drawn = drawn & f.point.valid; }
   const number sum = f.point.u + f.point.v + lx + ly + k + shear + radius_x + radius_y;
   const auto sound = (sum - sum == number(0)) & (lx > number(0)) & (ly > number(0));
   const unsigned usable = (1u << (count - 1) << 1) - 1;
@@ -366,16 +378,21 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
     const std::int32_t* index = candidates.data() + (v * chunks + c) * detail::candidate_room;
     const idx first = start(v * chunks + c), count = found(v, c);
     T* const radius = radii ? radii.data() + v * g : nullptr;
-    return with_model(camera.model, [&](auto model) {
-      detail::projected_counts sum;
+    detail::projected_counts sum;
+    const auto all = [&](auto pinhole) {
       for (idx i = 0; i < count; i += native_lanes<T>) {
-        const auto more = detail::project_lanes<k, decltype(model)::value>(
+        const auto more = detail::project_lanes<k, decltype(pinhole)::value>(
             s, camera, index + i, static_cast<int>(std::min<idx>(native_lanes<T>, count - i)),
             out.records.data() + first + i, out.boxes.data() + first + i, radius);
         sum.visible += more.visible, sum.degenerate += more.degenerate;
       }
-      return sum;
-    });
+    };
+    if (camera.model == camera_model::pinhole) {
+      all(std::true_type{});
+    } else {
+      all(std::false_type{});
+    }
+    return sum;
   };
   const auto sums = reduce(
       e, views * chunks, 1, detail::projected_counts{},

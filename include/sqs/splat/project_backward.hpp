@@ -37,7 +37,7 @@ template <class R> struct gaussian_gradient {
 };
 
 /// The backward pass of a register of records of one view.
-template <raster_config Config, camera_model M, class T> struct project_backward_lanes {
+template <raster_config Config, class T> struct project_backward_lanes {
   using k = raster_constants<Config, T>;
   using plan = moment_plan<Config>;
   using lanes = gaussian_lanes<T>;
@@ -76,7 +76,7 @@ template <raster_config Config, camera_model M, class T> struct project_backward
 
   void run() {
     const mat3<number> factor = covariance_factor<k::convention>(g.scale, g.rotation);
-    const flat_gaussian<k, M, number> f(v, g.mean, factor);
+    const flat_gaussian<k, false, number> f(v, g.mean, factor);
     const number inverse = T(1) / f.det, a = f.yy * inverse, b = -(f.xy * inverse), c = f.xx * inverse;
     out.centre_x = a * at(1) + b * at(2), out.centre_y = b * at(1) + c * at(2);
     // dL/dCov2 = -Q V Q, V = [[va, vb], [vb, vc]].
@@ -105,8 +105,11 @@ template <raster_config Config, camera_model M, class T> struct project_backward
       d_turned(r, 2) = ju[r] * du.z + jv[r] * dv.z;
     }
     vec3<number> d_p;
-    project_point_backward<M>(v.camera, f.p, out.centre_x, out.centre_y, f.in_camera * du, f.in_camera * dv, d_p,
-                              intrinsics);
+    const vec3<number> d_du = f.in_camera * du, d_dv = f.in_camera * dv;
+    with_model(v.model, [&](auto model) {
+      project_point_backward<decltype(model)::value>(v.camera, f.p, out.centre_x, out.centre_y, d_du, d_dv, d_p,
+                                                     intrinsics);
+    });
     if constexpr (k::depth != 0) { d_p.z += at(plan::depth); }
     const mat3<T> back = transposed(v.rotation);
     const auto sr = covariance_factor_backward<k::convention>(g.scale, g.rotation, turned(back, d_turned));
@@ -187,7 +190,7 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
   std::fill(absolutes.begin(), absolutes.end(), T(0));
 
   // Lanes [i, i + here) of view v; adds to their Gaussians, which no other record of the view shares.
-  const auto one_register = [&](auto model, idx v, idx i, int here, detail::camera_gradient<T>& sum) {
+  const auto one_register = [&](idx v, idx i, int here, detail::camera_gradient<T>& sum) {
     std::int32_t index[n];
     const T* moment[n];
     unsigned real = 0;
@@ -198,8 +201,7 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
       if (l < here && p.boxes.data()[r].visible()) { real |= 1u << l; }
     }
     if (real == 0) { return; }
-    detail::project_backward_lanes<Config, decltype(model)::value, T> lanes(s, view[static_cast<std::size_t>(v)], index,
-                                                                            moment, real);
+    detail::project_backward_lanes<Config, T> lanes(s, view[static_cast<std::size_t>(v)], index, moment, real);
     real &= lanes.sound();
     if constexpr (k::sh_degree >= 0) { lanes.colours_backward(s, index, real, d.colours.data()); }
     const auto& o = lanes.out;
@@ -227,18 +229,16 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
   };
   for (idx v = 0; v < rig.size(); ++v) {
     const idx begin = p.first[static_cast<std::size_t>(v)], size = p.first[static_cast<std::size_t>(v) + 1] - begin;
-    const auto sum = with_model(view[static_cast<std::size_t>(v)].model, [&](auto model) {
-      return reduce(
-          e, (size + n - 1) / n, 16, detail::camera_gradient<T>{},
-          [&](idx first_register, idx last_register) {
-            detail::camera_gradient<T> part;
-            for (idx r = first_register; r < last_register; ++r) {
-              one_register(model, v, begin + r * n, static_cast<int>(std::min<idx>(n, size - r * n)), part);
-            }
-            return part;
-          },
-          [](const auto& a, const auto& b) { return a + b; });
-    });
+    const auto sum = reduce(
+        e, (size + n - 1) / n, 16, detail::camera_gradient<T>{},
+        [&](idx first_register, idx last_register) {
+          detail::camera_gradient<T> part;
+          for (idx r = first_register; r < last_register; ++r) {
+            one_register(v, begin + r * n, static_cast<int>(std::min<idx>(n, size - r * n)), part);
+          }
+          return part;
+        },
+        [](const auto& a, const auto& b) { return a + b; });
     std::copy_n(sum.pose, 12, d.poses.data() + 12 * v);
     std::copy_n(sum.intrinsics, 12, d.intrinsics.data() + 12 * v);
   }
