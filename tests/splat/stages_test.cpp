@@ -226,8 +226,8 @@ TEST(tile, finds_every_cell_that_is_reached) {
       const auto& r = p.records(order[i]);
       for (int pixel = 0; pixel < 256; ++pixel) {
         const double dx = at.x0 + pixel % 16 + 0.5 - r.x, dy = at.y0 + pixel / 16 + 0.5 - r.y;
-        const double alpha = in.s.opacities(r.gaussian) *
-                             std::exp(-0.5 * (r.a() * dx * dx + r.c() * dy * dy) - r.b() * dx * dy);
+        const double alpha =
+            in.s.opacities(r.gaussian) * std::exp(-0.5 * (r.a() * dx * dx + r.c() * dy * dy) - r.b() * dx * dy);
         if (alpha < 1.0 / 255) { continue; }
         ++reached_pixels;
         const std::size_t cell = static_cast<std::size_t>(pixel / 64 * 4 + pixel % 16 / 4);

@@ -102,130 +102,130 @@ template <class T, int N> struct simd {
   simd(vector x) : v(x) {}
   /// The same number in every lane.
   template <class S>
-    requires std::is_arithmetic_v<S>
-  simd(S s) : v(static_cast<T>(s) - vector{}) {} // x - 0 is x, which 0 + x is not
+    requires std::is_arithmetic_v<S> simd(S s) : v(static_cast<T>(s) - vector{}) {} // x - 0 is x, which 0 + x is not
 
-  /// N numbers from memory of any alignment.
-  static simd load(const T* p) {
-    simd x;
-    __builtin_memcpy(&x.v, p, sizeof(vector));
-    return x;
-  }
-  void store(T* p) const { __builtin_memcpy(p, &v, sizeof(vector)); }
-  /// Lane i is base[stride i].
-  static simd strided(const T* base, int stride) {
-    std::int32_t index[N];
-    for (int i = 0; i < N; ++i) { index[i] = i; }
-    return gather(base, index, stride);
-  }
-  /// Lane i is base[stride index[i]]. Every stride index[i] must fit 31 bits.
-  static simd gather(const T* base, const std::int32_t* index, int stride) {
-#if defined(SQS_MASK_REGISTERS)
-    if constexpr (registers && sizeof(T) == 4) {
-      const __m512i at = _mm512_mullo_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(stride));
-      // The plain form leaves its source unset, and compilers say so.
-      return vector(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), static_cast<__mmask16>(-1), at, base, 4));
+    /// N numbers from memory of any alignment.
+    static simd load(const T* p) {
+      simd x;
+      __builtin_memcpy(&x.v, p, sizeof(vector));
+      return x;
     }
-#endif
-    simd x;
-    for (int i = 0; i < N; ++i) { x.v[i] = base[stride * index[i]]; }
-    return x;
-  }
-  T operator[](int i) const { return v[i]; }
-
-  friend simd operator+(simd a, simd b) { return a.v + b.v; }
-  friend simd operator-(simd a, simd b) { return a.v - b.v; }
-  friend simd operator*(simd a, simd b) { return a.v * b.v; }
-  friend simd operator/(simd a, simd b) { return a.v / b.v; }
-  friend simd operator-(simd a) { return -a.v; }
-  simd& operator+=(simd b) { return v += b.v, *this; }
-  simd& operator-=(simd b) { return v -= b.v, *this; }
-  simd& operator*=(simd b) { return v *= b.v, *this; }
-  friend mask operator<(simd a, simd b) { return compare<less>(a, b); }
-  friend mask operator<=(simd a, simd b) { return compare<less_equal>(a, b); }
-  friend mask operator>(simd a, simd b) { return compare<less>(b, a); }
-  friend mask operator>=(simd a, simd b) { return compare<less_equal>(b, a); }
-  friend mask operator==(simd a, simd b) { return compare<equal>(a, b); }
-
-  /// Per lane `m ? a : b`.
-  friend simd select(mask m, simd a, simd b) {
-#if defined(SQS_MASK_REGISTERS)
-    if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_mask_blend_ps(m.v, b.v, a.v)); }
-    if constexpr (registers && sizeof(T) == 8) { return vector(_mm512_mask_blend_pd(m.v, b.v, a.v)); }
-#endif
-    if constexpr (!registers) { return m.v ? a.v : b.v; }
-  }
-  /// `a < b ? a : b`, so b where one is NaN.
-  friend simd min(simd a, simd b) {
-#if defined(SQS_MASK_REGISTERS)
-    if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_min_ps(a.v, b.v)); }
-#endif
-    return select(a < b, a, b);
-  }
-  /// `a > b ? a : b`, so b where one is NaN.
-  friend simd max(simd a, simd b) {
-#if defined(SQS_MASK_REGISTERS)
-    if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_max_ps(a.v, b.v)); }
-#endif
-    return select(a > b, a, b);
-  }
-  friend simd abs(simd a) { return with_bits(a, [](auto bits) { return bits & ~sign_bit; }); }
-  /// -|a|: one instruction where `-abs(a)` is two.
-  friend simd negative_abs(simd a) { return with_bits(a, [](auto bits) { return bits | sign_bit; }); }
-  friend simd sqrt(simd a) { return each(a, [](T x) { return std::sqrt(x); }); }
-  friend simd log(simd a) { return each(a, [](T x) { return std::log(x); }); }
-  friend simd atan2(simd a, simd b) {
-    simd r;
-    for (int i = 0; i < N; ++i) { r.v[i] = std::atan2(a.v[i], b.v[i]); }
-    return r;
-  }
-
-  /// 1 / x to 12 bits or more, where there is an instruction for it.
-#if defined(SQS_MASK_REGISTERS)
-  static constexpr bool has_estimate = std::is_same_v<T, float> && (N == 16 || N == 8);
-  static simd estimate(simd x) {
-    if constexpr (N == 16) {
-      return vector(_mm512_rcp14_ps(x.v));
-    } else {
-      return vector(__builtin_ia32_rcpps256(x.v));
+    void store(T* p) const { __builtin_memcpy(p, &v, sizeof(vector)); }
+    /// Lane i is base[stride i].
+    static simd strided(const T* base, int stride) {
+      std::int32_t index[N];
+      for (int i = 0; i < N; ++i) { index[i] = i; }
+      return gather(base, index, stride);
     }
-  }
-#elif !defined(__CUDACC__) && defined(__AVX__)
-  static constexpr bool has_estimate = std::is_same_v<T, float> && N == 8;
-  static simd estimate(simd x) { return vector(__builtin_ia32_rcpps256(x.v)); }
+    /// Lane i is base[stride index[i]]. Every stride index[i] must fit 31 bits.
+    static simd gather(const T* base, const std::int32_t* index, int stride) {
+#if defined(SQS_MASK_REGISTERS)
+      if constexpr (registers && sizeof(T) == 4) {
+        const __m512i at = _mm512_mullo_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(stride));
+        // The plain form leaves its source unset, and compilers say so.
+        return vector(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), static_cast<__mmask16>(-1), at, base, 4));
+      }
+#endif
+      simd x;
+      for (int i = 0; i < N; ++i) { x.v[i] = base[stride * index[i]]; }
+      return x;
+    }
+    T operator[](int i) const { return v[i]; }
+
+    friend simd operator+(simd a, simd b) { return a.v + b.v; }
+    friend simd operator-(simd a, simd b) { return a.v - b.v; }
+    friend simd operator*(simd a, simd b) { return a.v * b.v; }
+    friend simd operator/(simd a, simd b) { return a.v / b.v; }
+    friend simd operator-(simd a) { return -a.v; }
+    simd& operator+=(simd b) { return v += b.v, *this; }
+    simd& operator-=(simd b) { return v -= b.v, *this; }
+    simd& operator*=(simd b) { return v *= b.v, *this; }
+    friend mask operator<(simd a, simd b) { return compare<less>(a, b); }
+    friend mask operator<=(simd a, simd b) { return compare<less_equal>(a, b); }
+    friend mask operator>(simd a, simd b) { return compare<less>(b, a); }
+    friend mask operator>=(simd a, simd b) { return compare<less_equal>(b, a); }
+    friend mask operator==(simd a, simd b) { return compare<equal>(a, b); }
+
+    /// Per lane `m ? a : b`.
+    friend simd select(mask m, simd a, simd b) {
+#if defined(SQS_MASK_REGISTERS)
+      if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_mask_blend_ps(m.v, b.v, a.v)); }
+      if constexpr (registers && sizeof(T) == 8) { return vector(_mm512_mask_blend_pd(m.v, b.v, a.v)); }
+#endif
+      if constexpr (!registers) { return m.v ? a.v : b.v; }
+    }
+    /// `a < b ? a : b`, so b where one is NaN.
+    friend simd min(simd a, simd b) {
+#if defined(SQS_MASK_REGISTERS)
+      if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_min_ps(a.v, b.v)); }
+#endif
+      return select(a < b, a, b);
+    }
+    /// `a > b ? a : b`, so b where one is NaN.
+    friend simd max(simd a, simd b) {
+#if defined(SQS_MASK_REGISTERS)
+      if constexpr (registers && sizeof(T) == 4) { return vector(_mm512_max_ps(a.v, b.v)); }
+#endif
+      return select(a > b, a, b);
+    }
+    friend simd abs(simd a) {
+      return with_bits(a, [](auto bits) { return bits & ~sign_bit; });
+    }
+    /// -|a|: one instruction where `-abs(a)` is two.
+    friend simd negative_abs(simd a) {
+      return with_bits(a, [](auto bits) { return bits | sign_bit; });
+    }
+    friend simd sqrt(simd a) {
+      return each(a, [](T x) { return std::sqrt(x); });
+    }
+    friend simd log(simd a) {
+      return each(a, [](T x) { return std::log(x); });
+    }
+    friend simd atan2(simd a, simd b) {
+      simd r;
+      for (int i = 0; i < N; ++i) { r.v[i] = std::atan2(a.v[i], b.v[i]); }
+      return r;
+    }
+
+    /// 1 / x to 14 bits, where that and a step of Newton's are faster than a division: on the widest registers.
+#if defined(SQS_MASK_REGISTERS)
+    static constexpr bool has_estimate = registers && std::is_same_v<T, float>;
+    static simd estimate(simd x) {
+      if constexpr (registers) { return vector(_mm512_rcp14_ps(x.v)); }
+    }
 #else
-  static constexpr bool has_estimate = false;
+    static constexpr bool has_estimate = false;
 #endif
-  /// p 2^n, where the low bits of `shifted` hold n (see `exp2_of`). float.
-  static simd scaled_by_bits(simd p, simd shifted) {
-    using whole = typename detail::vector_of<std::int32_t, N>::type;
-    const whole n = __builtin_bit_cast(whole, shifted.v) << 23; // what is above n's bits leaves at the top
-    return simd(__builtin_bit_cast(vector, __builtin_bit_cast(whole, p.v) + n));
-  }
+    /// p 2^n, where the low bits of `shifted` hold n (see `exp2_of`). float.
+    static simd scaled_by_bits(simd p, simd shifted) {
+      using whole = typename detail::vector_of<std::int32_t, N>::type;
+      const whole n = __builtin_bit_cast(whole, shifted.v) << 23; // what is above n's bits leaves at the top
+      return simd(__builtin_bit_cast(vector, __builtin_bit_cast(whole, p.v) + n));
+    }
 
-private:
-  enum relation { less, less_equal, equal };
-  template <relation R> static mask compare(simd a, simd b) {
+  private:
+    enum relation { less, less_equal, equal };
+    template <relation R> static mask compare(simd a, simd b) {
 #if defined(SQS_MASK_REGISTERS)
-    constexpr int code = R == less ? _CMP_LT_OQ : (R == less_equal ? _CMP_LE_OQ : _CMP_EQ_OQ);
-    if constexpr (registers && sizeof(T) == 4) { return {_mm512_cmp_ps_mask(a.v, b.v, code)}; }
-    if constexpr (registers && sizeof(T) == 8) { return {_mm512_cmp_pd_mask(a.v, b.v, code)}; }
+      constexpr int code = R == less ? _CMP_LT_OQ : (R == less_equal ? _CMP_LE_OQ : _CMP_EQ_OQ);
+      if constexpr (registers && sizeof(T) == 4) { return {_mm512_cmp_ps_mask(a.v, b.v, code)}; }
+      if constexpr (registers && sizeof(T) == 8) { return {_mm512_cmp_pd_mask(a.v, b.v, code)}; }
 #endif
-    if constexpr (!registers && R == less) { return {a.v < b.v}; }
-    if constexpr (!registers && R == less_equal) { return {a.v <= b.v}; }
-    if constexpr (!registers && R == equal) { return {a.v == b.v}; }
-  }
-  using integer = typename mask::integer;
-  static constexpr integer sign_bit = std::numeric_limits<integer>::min();
-  template <class F> static simd with_bits(simd a, F f) {
-    return simd(__builtin_bit_cast(vector, f(__builtin_bit_cast(typename mask::vector, a.v))));
-  }
-  template <class F> static simd each(simd a, F f) {
-    T lane[N];
-    a.store(lane);
-    for (int i = 0; i < N; ++i) { lane[i] = f(lane[i]); }
-    return load(lane);
-  }
+      if constexpr (!registers && R == less) { return {a.v < b.v}; }
+      if constexpr (!registers && R == less_equal) { return {a.v <= b.v}; }
+      if constexpr (!registers && R == equal) { return {a.v == b.v}; }
+    }
+    using integer = typename mask::integer;
+    static constexpr integer sign_bit = std::numeric_limits<integer>::min();
+    template <class F> static simd with_bits(simd a, F f) {
+      return simd(__builtin_bit_cast(vector, f(__builtin_bit_cast(typename mask::vector, a.v))));
+    }
+    template <class F> static simd each(simd a, F f) {
+      T lane[N];
+      a.store(lane);
+      for (int i = 0; i < N; ++i) { lane[i] = f(lane[i]); }
+      return load(lane);
+    }
 };
 
 /// Lanes of a full register.
@@ -250,69 +250,92 @@ template <class V, int K> struct simd_group {
     }
   };
   simd_group() = default;
-  friend SQS_INLINE simd_group operator-(const simd_group& a) { return each(a, a, [](V x, V) { return -x; }); }
+  friend SQS_INLINE simd_group operator-(const simd_group& a) {
+    return each(a, a, [](V x, V) { return -x; });
+  }
   /// The same register K times.
   simd_group(V x) {
     for (V& v : r) { v = x; }
   }
   template <class S>
-    requires std::is_arithmetic_v<S>
-  simd_group(S s) : simd_group(V(s)) {}
+    requires std::is_arithmetic_v<S> simd_group(S s) : simd_group(V(s)) {}
 
-  friend SQS_INLINE simd_group operator+(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return x + y; }); }
-  friend SQS_INLINE simd_group operator-(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return x - y; }); }
-  friend SQS_INLINE simd_group operator*(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return x * y; }); }
-  friend SQS_INLINE simd_group min(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return min(x, y); }); }
-  friend SQS_INLINE simd_group max(const simd_group& a, const simd_group& b) { return each(a, b, [](V x, V y) { return max(x, y); }); }
-  friend SQS_INLINE mask operator<(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x < y; }); }
-  friend SQS_INLINE mask operator<=(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x <= y; }); }
-  friend SQS_INLINE mask operator>(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x > y; }); }
-  friend SQS_INLINE mask operator>=(const simd_group& a, const simd_group& b) { return test(a, b, [](V x, V y) { return x >= y; }); }
-  friend SQS_INLINE simd_group select(const mask& m, const simd_group& a, const simd_group& b) {
-    simd_group c;
-SQS_UNROLL
-    for (int i = 0; i < K; ++i) { c.r[i] = select(m.r[i], a.r[i], b.r[i]); }
-    return c;
-  }
-  friend SQS_INLINE simd_group fma(const simd_group& a, const simd_group& b, const simd_group& c) {
-    simd_group d;
-SQS_UNROLL
-    for (int i = 0; i < K; ++i) { d.r[i] = fma(a.r[i], b.r[i], c.r[i]); }
-    return d;
-  }
-  friend SQS_INLINE simd_group abs(const simd_group& a) { return each(a, a, [](V x, V) { return abs(x); }); }
-  friend SQS_INLINE simd_group negative_abs(const simd_group& a) { return each(a, a, [](V x, V) { return negative_abs(x); }); }
-  friend SQS_INLINE simd_group reciprocal(const simd_group& a) {
-    if constexpr (V::has_estimate) {
-      const simd_group e = each(a, a, [](V x, V) { return V::estimate(x); });
-      return e * (simd_group(2) - a * e);
-    } else {
-      return each(a, a, [](V x, V) { return V(1) / x; });
+    friend SQS_INLINE simd_group operator+(const simd_group& a, const simd_group& b) {
+      return each(a, b, [](V x, V y) { return x + y; });
     }
-  }
-  friend SQS_INLINE simd_group exp2(const simd_group& a) {
-    if constexpr (std::is_same_v<typename V::value_type, float>) {
-      return detail::exp2_of(a, [](const simd_group& p, const simd_group& shifted) {
-        return each(p, shifted, [](V x, V y) { return V::scaled_by_bits(x, y); });
-      });
-    } else {
-      return each(a, a, [](V x, V) { return exp2(x); });
+    friend SQS_INLINE simd_group operator-(const simd_group& a, const simd_group& b) {
+      return each(a, b, [](V x, V y) { return x - y; });
     }
-  }
+    friend SQS_INLINE simd_group operator*(const simd_group& a, const simd_group& b) {
+      return each(a, b, [](V x, V y) { return x * y; });
+    }
+    friend SQS_INLINE simd_group min(const simd_group& a, const simd_group& b) {
+      return each(a, b, [](V x, V y) { return min(x, y); });
+    }
+    friend SQS_INLINE simd_group max(const simd_group& a, const simd_group& b) {
+      return each(a, b, [](V x, V y) { return max(x, y); });
+    }
+    friend SQS_INLINE mask operator<(const simd_group& a, const simd_group& b) {
+      return test(a, b, [](V x, V y) { return x < y; });
+    }
+    friend SQS_INLINE mask operator<=(const simd_group& a, const simd_group& b) {
+      return test(a, b, [](V x, V y) { return x <= y; });
+    }
+    friend SQS_INLINE mask operator>(const simd_group& a, const simd_group& b) {
+      return test(a, b, [](V x, V y) { return x > y; });
+    }
+    friend SQS_INLINE mask operator>=(const simd_group& a, const simd_group& b) {
+      return test(a, b, [](V x, V y) { return x >= y; });
+    }
+    friend SQS_INLINE simd_group select(const mask& m, const simd_group& a, const simd_group& b) {
+      simd_group c;
+      SQS_UNROLL
+      for (int i = 0; i < K; ++i) { c.r[i] = select(m.r[i], a.r[i], b.r[i]); }
+      return c;
+    }
+    friend SQS_INLINE simd_group fma(const simd_group& a, const simd_group& b, const simd_group& c) {
+      simd_group d;
+      SQS_UNROLL
+      for (int i = 0; i < K; ++i) { d.r[i] = fma(a.r[i], b.r[i], c.r[i]); }
+      return d;
+    }
+    friend SQS_INLINE simd_group abs(const simd_group& a) {
+      return each(a, a, [](V x, V) { return abs(x); });
+    }
+    friend SQS_INLINE simd_group negative_abs(const simd_group& a) {
+      return each(a, a, [](V x, V) { return negative_abs(x); });
+    }
+    friend SQS_INLINE simd_group reciprocal(const simd_group& a) {
+      if constexpr (V::has_estimate) {
+        const simd_group e = each(a, a, [](V x, V) { return V::estimate(x); });
+        return e * (simd_group(2) - a * e);
+      } else {
+        return each(a, a, [](V x, V) { return V(1) / x; });
+      }
+    }
+    friend SQS_INLINE simd_group exp2(const simd_group& a) {
+      if constexpr (std::is_same_v<typename V::value_type, float>) {
+        return detail::exp2_of(a, [](const simd_group& p, const simd_group& shifted) {
+          return each(p, shifted, [](V x, V y) { return V::scaled_by_bits(x, y); });
+        });
+      } else {
+        return each(a, a, [](V x, V) { return exp2(x); });
+      }
+    }
 
-private:
-  template <class F> static SQS_INLINE simd_group each(const simd_group& a, const simd_group& b, F f) {
-    simd_group c;
-SQS_UNROLL
-    for (int i = 0; i < K; ++i) { c.r[i] = f(a.r[i], b.r[i]); }
-    return c;
-  }
-  template <class F> static SQS_INLINE mask test(const simd_group& a, const simd_group& b, F f) {
-    mask m;
-SQS_UNROLL
-    for (int i = 0; i < K; ++i) { m.r[i] = f(a.r[i], b.r[i]); }
-    return m;
-  }
+  private:
+    template <class F> static SQS_INLINE simd_group each(const simd_group& a, const simd_group& b, F f) {
+      simd_group c;
+      SQS_UNROLL
+      for (int i = 0; i < K; ++i) { c.r[i] = f(a.r[i], b.r[i]); }
+      return c;
+    }
+    template <class F> static SQS_INLINE mask test(const simd_group& a, const simd_group& b, F f) {
+      mask m;
+      SQS_UNROLL
+      for (int i = 0; i < K; ++i) { m.r[i] = f(a.r[i], b.r[i]); }
+      return m;
+    }
 };
 
 /// 0, 1, 2, ...
@@ -412,13 +435,19 @@ inline int store_bits(unsigned bits, std::int32_t base, std::int32_t* out) {
 template <class T, int N> void sums_of(const simd<T, N>* x, idx count, T* out) {
 #if defined(SQS_MASK_REGISTERS)
   if constexpr (N == 16 && sizeof(T) == 4) {
-    const auto halves = [](__m512 a, __m512 b) { return _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xEE); };
-    const auto quarters = [](__m512 a, __m512 b) { return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xDD); };
+    const auto halves = [](__m512 a, __m512 b) {
+      return _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xEE);
+    };
+    const auto quarters = [](__m512 a, __m512 b) {
+      return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xDD);
+    };
     const auto pairs = [](__m512 a, __m512 b) {
       const __m512d c = _mm512_castps_pd(a), d = _mm512_castps_pd(b);
       return _mm512_castpd_ps(_mm512_unpacklo_pd(c, d)) + _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
     };
-    const auto singles = [](__m512 a, __m512 b) { return _mm512_shuffle_ps(a, b, 0x88) + _mm512_shuffle_ps(a, b, 0xDD); };
+    const auto singles = [](__m512 a, __m512 b) {
+      return _mm512_shuffle_ps(a, b, 0x88) + _mm512_shuffle_ps(a, b, 0xDD);
+    };
     for (; count > 0; x += 16, out += 16, count -= 16) {
       if (count < 16) {
         for (idx i = 0; i < count; ++i) { out[i] = sum_of(x[i]); }
@@ -442,9 +471,9 @@ template <class T, int N> SQS_INLINE void transpose_fours(const T* const (&in)[N
     __m512 rows[4];
     for (int r = 0; r < 4; ++r) {
       const auto quarter = [&](int q) { return _mm_loadu_ps(in[4 * q + r]); };
-      rows[r] = _mm512_insertf32x4(_mm512_insertf32x4(_mm512_insertf32x4(_mm512_castps128_ps512(quarter(0)), quarter(1), 1),
-                                                      quarter(2), 2),
-                                   quarter(3), 3);
+      rows[r] = _mm512_insertf32x4(
+          _mm512_insertf32x4(_mm512_insertf32x4(_mm512_castps128_ps512(quarter(0)), quarter(1), 1), quarter(2), 2),
+          quarter(3), 3);
     }
     const __m512 low = _mm512_unpacklo_ps(rows[0], rows[1]), high = _mm512_unpackhi_ps(rows[0], rows[1]);
     const __m512 low2 = _mm512_unpacklo_ps(rows[2], rows[3]), high2 = _mm512_unpackhi_ps(rows[2], rows[3]);

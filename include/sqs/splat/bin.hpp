@@ -28,7 +28,9 @@ template <class T> auto depth_key(T depth) {
 }
 
 /// Some tile rows of a view.
-struct strip { idx view, begin, end; };
+struct strip {
+  idx view, begin, end;
+};
 /// Part `job` of a band that is dealt out in `parts` strips per view.
 inline strip strip_of(const tile_grid& g, const tile_band& band, idx job, idx parts) {
   const idx v = job / parts, part = job % parts;
@@ -113,7 +115,9 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
   };
   // Room for the counts of a strip, with a row and a column more than it has tiles.
   idx room = 0;
-  for (idx v = 0; v < grid.count; ++v) { room = std::max(room, (grid[v].tiles_x + 1) * ((grid[v].tiles_y + parts - 1) / parts + 1)); }
+  for (idx v = 0; v < grid.count; ++v) {
+    room = std::max(room, (grid[v].tiles_x + 1) * ((grid[v].tiles_y + parts - 1) / parts + 1));
+  }
   auto differences = zeros<std::int32_t, 2>(e, {grid.count * parts, room});
   const auto first_record = [&](idx v) { return p.first[static_cast<std::size_t>(v)]; };
   // Counts by differences: four corners of a box, then sums along x and along y.
@@ -144,8 +148,9 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
     total += std::exchange(cursor[t], static_cast<std::uint32_t>(total));
   }
   bins.begin.data()[tiles] = total;
-  expects(total < (idx{1} << 32) - 65536, "sqs::splat::bin: ", total, " intersections in one band of tile rows; lower "
-                                          "the number of Gaussians or set raster_config::radius_clip");
+  expects(total < (idx{1} << 32) - 65536, "sqs::splat::bin: ", total,
+          " intersections in one band of tile rows; lower "
+          "the number of Gaussians or set raster_config::radius_clip");
   // Every strip has a number of its own at the end of the lists: where what is not to be written goes.
   bins.order = empty<std::int32_t, 1>(e, {total + grid.count * parts});
   std::int32_t* const list = bins.order.data();

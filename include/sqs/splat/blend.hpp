@@ -84,12 +84,13 @@ private:
     for (; i < count; i += shape::together) {
       const std::int32_t* entries = list[index] + i;
       pack alpha;
-      evaluate(batch, entries, [index](int) { return index; }, alpha, static_cast<pack*>(nullptr));
-SQS_UNROLL
+      evaluate(
+          batch, entries, [index](int) { return index; }, alpha, static_cast<pack*>(nullptr));
+      SQS_UNROLL
       for (int e = 0; e < shape::together; ++e) {
         const blend_step<K, cell> step(shape::one_of(alpha, e), t);
         left = select(step.open, step.next, left);
-SQS_UNROLL
+        SQS_UNROLL
         for (int c = 0; c < plan::fused; ++c) { sum[c] = fma(step.weight, cell(batch.value[c][entries[e]]), sum[c]); }
         if constexpr (K::median) {
           const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
@@ -120,23 +121,22 @@ SQS_UNROLL
   template <int Chunk> void add_chunk(int index, const batch_type& batch, int count, int first) {
     cell* const feature = cells[index].feature.begin() + first;
     cell sum[Chunk];
-SQS_UNROLL
+    SQS_UNROLL
     for (int c = 0; c < Chunk; ++c) { sum[c] = feature[c]; }
     for (int i = 0; i < count; ++i) {
       const T* f = batch.features[list[index][i]] + first;
       const cell w = weights[i];
-SQS_UNROLL
+      SQS_UNROLL
       for (int c = 0; c < Chunk; ++c) { sum[c] = fma(w, cell(f[c]), sum[c]); }
     }
-SQS_UNROLL
+    SQS_UNROLL
     for (int c = 0; c < Chunk; ++c) { feature[c] = sum[c]; }
   }
 };
 
 /// Writes a finished tile into the images: first plane by plane, then pixel by pixel.
-template <class K, class T>
-void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile_grid& grid, const T* background,
-                blended<T>& out) {
+template <class K, class T> void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile_grid& grid,
+                                            const T* background, blended<T>& out) {
   using shape = tile_shape<K, T>;
   using plan = channel_plan<K>;
   using cell = typename shape::cell;
@@ -154,9 +154,7 @@ void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile
       for (int r = 0; r < shape::edge; ++r) { std::copy_n(rows + r * shape::edge, shape::edge, to + r * edge); }
     };
     for (int c = 0; c < plan::near_colours; ++c) { put(fma(s.left, cell(background[c]), s.sum[c])); }
-    for (int c = 0; c < plan::features; ++c) {
-      put(s.feature[c] + s.left * background[plan::near_colours + c]);
-    }
+    for (int c = 0; c < plan::features; ++c) { put(s.feature[c] + s.left * background[plan::near_colours + c]); }
     const cell& z = s.sum[plan::z ? plan::near_colours : 0];
     if constexpr (K::accumulated) { put(z); }
     if constexpr (K::expected) {
@@ -175,7 +173,9 @@ void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile
       T *image = out.image.data() + first * channels, *depth = out.depth.data() + first * depths;
       int c = 0;
       if constexpr (!std::is_same_v<decltype(width), int>) { // four channels of a register of pixels at a time
-        for (; c + 4 <= channels; c += 4) { interleave_fours<edge>(row + c * edge * edge, edge * edge, image + c, channels); }
+        for (; c + 4 <= channels; c += 4) {
+          interleave_fours<edge>(row + c * edge * edge, edge * edge, image + c, channels);
+        }
       }
       for (int x = 0; x < width; ++x) {
         for (int i = c; i < channels; ++i) { image[x * channels + i] = row[i * edge * edge + x]; }

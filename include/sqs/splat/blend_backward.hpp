@@ -88,7 +88,9 @@ template <class K, class T> struct backward_tile {
       const int corner = index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
       const auto load = [&](const T* plane) {
         T rows[shape::pixels];
-        for (int r = 0; r < shape::edge; ++r) { std::copy_n(plane + corner + r * edge, shape::edge, rows + r * shape::edge); }
+        for (int r = 0; r < shape::edge; ++r) {
+          std::copy_n(plane + corner + r * edge, shape::edge, rows + r * shape::edge);
+        }
         return shape::load(rows);
       };
       s.rest = load(p.rest);
@@ -121,13 +123,14 @@ private:
   struct planes {
     T rest[area], value[(plan::fused + plan::features) * area], median[K::median ? area : 1];
 
-    template <class Width>
-    void read(const tile_place& at, const tile_grid& grid, const blended<T>& out, const image_gradients<T>& d,
-              T* d_background, Width width) {
+    template <class Width> void read(const tile_place& at, const tile_grid& grid, const blended<T>& out,
+                                     const image_gradients<T>& d, T* d_background, Width width) {
       const auto& view = grid[at.view];
       T background[K::channels][edge]{}; // sums of the background's gradient, column by column
       if (at.width < edge || at.height < edge) { clear(); }
-      if constexpr (K::depths > 0) { std::fill_n(value + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0)); }
+      if constexpr (K::depths > 0) {
+        std::fill_n(value + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0));
+      }
       for (int y = 0; y < at.height; ++y) {
         const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
         const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
@@ -155,11 +158,11 @@ private:
             lanes toward = left * lanes::load(d_t + x);
             for (int c = 0; c < K::channels; ++c) {
               const bool ready = c < fours;
-              const lanes v = ready ? lanes::load(d_plane[c] + x)
-                                    : lanes::strided(d_image + x * K::channels + c, K::channels);
+              const lanes v =
+                  ready ? lanes::load(d_plane[c] + x) : lanes::strided(d_image + x * K::channels + c, K::channels);
               v.store(plane(c) + x);
-              toward += v * (ready ? lanes::load(plane_of[c] + x)
-                                   : lanes::strided(image + x * K::channels + c, K::channels));
+              toward +=
+                  v * (ready ? lanes::load(plane_of[c] + x) : lanes::strided(image + x * K::channels + c, K::channels));
               (lanes::load(background[c] + x) + left * v).store(background[c] + x);
             }
             toward.store(row + x);
@@ -246,9 +249,10 @@ private:
     for (int p = 0; p < first_pair[batch.count]; p += shape::together) {
       const std::int32_t* entries = pair_entry + p;
       pack a, s;
-      evaluate(batch, entries, [&](int e) { return pair_cell[p + e]; }, a,
-               K::cut_width > T(0) ? &s : static_cast<pack*>(nullptr));
-SQS_UNROLL
+      evaluate(
+          batch, entries, [&](int e) { return pair_cell[p + e]; }, a,
+          K::cut_width > T(0) ? &s : static_cast<pack*>(nullptr));
+      SQS_UNROLL
       for (int e = 0; e < shape::together; ++e) {
         auto& to = pairs[p + e];
         to.alpha = shape::one_of(a, e);
@@ -277,7 +281,7 @@ SQS_UNROLL
       const cell alpha = pairs[p].alpha, t = s.t;
       const blend_step<K, cell> step(alpha, t);
       cell toward = s.d_value[0] * value[0];
-SQS_UNROLL
+      SQS_UNROLL
       for (int c = 1; c < plan::fused; ++c) { toward = fma(s.d_value[c], cell(value[c]), toward); }
       if constexpr (plan::features > 0) { toward = toward + pairs[p].along[0]; }
       const cell rest = fma(-step.weight, toward, s.rest);
@@ -290,7 +294,7 @@ SQS_UNROLL
       s0 = s0 + d;
       sa = fma(d, cell(a[at]), sa), sb = fma(d, cell(b[at]), sb);
       saa = fma(d, cell(aa[at]), saa), sab = fma(d, cell(ab[at]), sab), sbb = fma(d, cell(bb[at]), sbb);
-SQS_UNROLL
+      SQS_UNROLL
       for (int c = 0; c < plan::fused; ++c) { accumulate(total[c], step.weight, s.d_value[c]); }
       if constexpr (K::absgrad) { add_absolute(batch, i, d, a[at], b[at], total + plan::fused); }
       if constexpr (K::median) {
@@ -338,12 +342,12 @@ SQS_UNROLL
   }
   template <int Channels> void add_along(int i, const batch_type& batch, int first) {
     number f[Channels];
-SQS_UNROLL
+    SQS_UNROLL
     for (int c = 0; c < Channels; ++c) { f[c] = number(batch.features[i][first + c]); }
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
       cell even = pairs[p].along[0], odd(0); // two sums, for the latency
-SQS_UNROLL
+      SQS_UNROLL
       for (int c = 0; c < Channels; ++c) { (c % 2 == 0 ? even : odd) = fma(d[c], cell(f[c]), c % 2 == 0 ? even : odd); }
       pairs[p].along[0] = even + odd;
     }
@@ -360,10 +364,10 @@ SQS_UNROLL
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
       const cell w = pairs[p].along[0];
-SQS_UNROLL
+      SQS_UNROLL
       for (int c = 0; c < Channels; ++c) { accumulate(total[c], w, d[c]); }
     }
-SQS_UNROLL
+    SQS_UNROLL
     for (int c = 0; c < Channels; ++c) { sum[i][feature_at + first + c] = total[c]; }
   }
 };
@@ -400,10 +404,10 @@ blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const ti
 /// Execution   parallel over tiles, then over records; bitwise the same for any thread count and any bands: every entry
 ///             of a tile's list has sums of its own, which are added up per record in the order of the tiles.
 /// Cost        45 + 6C flop per pair looked at, 4 (6 + C) bytes per intersection in float.
-template <raster_config Config, class T>
-void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins,
-                    const tensor<T, 2>& colours, const raster_mask& mask, const blended<T>& out,
-                    const image_gradients<T>& d, blend_gradients<T>& sum) {
+template <raster_config Config, class T> void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid,
+                                                             const tile_bins& bins, const tensor<T, 2>& colours,
+                                                             const raster_mask& mask, const blended<T>& out,
+                                                             const image_gradients<T>& d, blend_gradients<T>& sum) {
   using k = raster_constants<Config, T>;
   using tile_type = detail::backward_tile<k, T>;
   constexpr int width = moment_plan<Config>::count;
@@ -437,7 +441,8 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
     const idx first_record = p.first[static_cast<std::size_t>(v)],
               size = p.first[static_cast<std::size_t>(v) + 1] - first_record;
     const idx low = first_record + size * part / parts, high = first_record + size * (part + 1) / parts;
-    const idx first = std::max(bins.first_tile, grid[v].first_tile), last = std::min(bins.last_tile, grid[v + 1].first_tile);
+    const idx first = std::max(bins.first_tile, grid[v].first_tile),
+              last = std::min(bins.last_tile, grid[v + 1].first_tile);
     for (idx t = first; t < last; ++t) {
       const idx begin = bins.begin.data()[t - bins.first_tile], end = begin + out.seen.data()[t];
       for (idx i = begin; i < end; ++i) {
@@ -452,9 +457,12 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
   });
   for (idx v = 0; v < grid.count; ++v) {
     T* const to = sum.background.data() + v * k::channels;
-    const idx first = std::max(bins.first_tile, grid[v].first_tile), last = std::min(bins.last_tile, grid[v + 1].first_tile);
+    const idx first = std::max(bins.first_tile, grid[v].first_tile),
+              last = std::min(bins.last_tile, grid[v + 1].first_tile);
     for (idx t = first; t < last; ++t) {
-      for (int c = 0; c < k::channels; ++c) { to[c] += tile_background.data()[(t - bins.first_tile) * k::channels + c]; }
+      for (int c = 0; c < k::channels; ++c) {
+        to[c] += tile_background.data()[(t - bins.first_tile) * k::channels + c];
+      }
     }
   }
 }

@@ -25,7 +25,7 @@ enum class stop_rule {
 /// What becomes of Gaussians smaller than a pixel. `raster_config::low_pass` is added to the 2D covariance either way.
 enum class antialias {
   none, ///< classic: they appear wider than they are, and so brighter
-  mip,  ///< opacity times sqrt(det before / det after), at least `mip_floor`: what they lose in height they gained in width
+  mip, ///< opacity times sqrt(det before / det after), at least `mip_floor`: what they lose in height they gained in width
 };
 
 /// How depth is rendered. Any set, joined by `|`; several kinds become the last extent of the depth output, in this
@@ -63,10 +63,10 @@ struct raster_config {
   ratio cut_width{0, 1};    ///< > 0: alpha is faded in from alpha_cut to alpha_cut + cut_width, twice differentiable
   ratio stop{1, 10000};     ///< transmittance at which a pixel is finished
   stop_rule rule = stop_rule::exclusive;
-  ratio near{1, 5};          ///< m: centres with camera-frame z up to here are culled
-  ratio far{0, 1};           ///< m: centres from here on are culled; 0 for none
-  ratio radius_clip{0, 1};   ///< px: Gaussians whose extent is at most this along both axes are culled
-  ratio low_pass{3, 10};     ///< px^2, added to the diagonal of the 2D covariance
+  ratio near{1, 5};        ///< m: centres with camera-frame z up to here are culled
+  ratio far{0, 1};         ///< m: centres from here on are culled; 0 for none
+  ratio radius_clip{0, 1}; ///< px: Gaussians whose extent is at most this along both axes are culled
+  ratio low_pass{3, 10};   ///< px^2, added to the diagonal of the 2D covariance
   antialias filter = antialias::none;
   ratio mip_floor{5, 1000};  ///< least factor of antialias::mip
   ratio clamp_margin{3, 10}; ///< the Jacobian is evaluated at most this share of half the image outside it
@@ -135,9 +135,10 @@ template <raster_config Config, class T> struct raster_constants {
   static_assert(radius_clip >= T(0), "sqs::splat: raster_config::radius_clip must not be negative");
   static_assert(low_pass > T(0), "sqs::splat: raster_config::low_pass must be positive: it keeps the 2D covariance "
                                  "invertible");
-  static_assert(std::size_t{channels} * tile * tile * sizeof(T) <= (std::size_t{1} << 20),
-                "sqs::splat: raster_config::channels on tiles of this size would not fit a thread's stack; use a smaller "
-                "raster_config::tile or render the channels in parts");
+  static_assert(
+      std::size_t{channels} * tile * tile * sizeof(T) <= (std::size_t{1} << 20),
+      "sqs::splat: raster_config::channels on tiles of this size would not fit a thread's stack; use a smaller "
+      "raster_config::tile or render the channels in parts");
   static_assert(mip_floor > T(0) && mip_floor <= T(1), "sqs::splat: raster_config::mip_floor must lie inside (0, 1]");
 };
 

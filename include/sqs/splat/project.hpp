@@ -70,9 +70,7 @@ template <class R, class T> vec3<R> to_camera(const view_constants<T>& v, const 
 template <class R, class T> mat3<R> turned(const mat3<T>& w, const mat3<R>& m) {
   mat3<R> out;
   for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) {
-      out(i, j) = fma(R(w(i, 0)), m(0, j), fma(R(w(i, 1)), m(1, j), w(i, 2) * m(2, j)));
-    }
+    for (int j = 0; j < 3; ++j) { out(i, j) = fma(R(w(i, 0)), m(0, j), fma(R(w(i, 1)), m(1, j), w(i, 2) * m(2, j))); }
   }
   return out;
 }
@@ -80,11 +78,11 @@ template <class R, class T> mat3<R> turned(const mat3<T>& w, const mat3<R>& m) {
 /// The 2D covariance of a register of Gaussians and what forward and backward need of it.
 /// `Pinhole` knows what its Jacobian leaves zero; the other models share one piece of code, which is compiled once.
 template <class K, bool Pinhole, class R> struct flat_gaussian {
-  vec3<R> p;             ///< centre in the camera frame
-  image_point<R> point;  ///< and in the image
-  mat3<R> in_camera;     ///< W F with covariance = F F^T
-  image_rows<R> rows;    ///< J W F
-  vec3<R> area;          ///< cross product of the rows: its square is det before the low pass
+  vec3<R> p;            ///< centre in the camera frame
+  image_point<R> point; ///< and in the image
+  mat3<R> in_camera;    ///< W F with covariance = F F^T
+  image_rows<R> rows;   ///< J W F
+  vec3<R> area;         ///< cross product of the rows: its square is det before the low pass
   R raw_det, det, xx, xy, yy;
   R rho; ///< antialias compensation of the opacity
 
@@ -223,8 +221,8 @@ template <class K, class T> struct candidate_search {
 
 private:
   template <camera_model M>
-  SQS_FLATTEN typename number::mask may_be_seen(const view_constants<T>& v, const vec3<number>& mean, const number& variance,
-                              const number& reach) const {
+  SQS_FLATTEN typename number::mask may_be_seen(const view_constants<T>& v, const vec3<number>& mean,
+                                                const number& variance, const number& reach) const {
     const vec3<number> p = to_camera(v, mean);
     const auto point = project_point<M>(v.camera, p);
     // |row of J|^2 times the largest variance bounds the variance along an image axis.
@@ -255,12 +253,14 @@ private:
 };
 
 /// What became of some candidates.
-struct projected_counts { idx visible = 0, degenerate = 0; };
+struct projected_counts {
+  idx visible = 0, degenerate = 0;
+};
 
 /// Projects up to a register of candidates of one view into records and boxes.
 template <class K, bool Pinhole, class T>
-SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index, int count,
-                               projected_gaussian<T>* records, tile_box* boxes, T* radii) {
+SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index,
+                                           int count, projected_gaussian<T>* records, tile_box* boxes, T* radii) {
   using lanes = gaussian_lanes<T>;
   using number = typename lanes::number;
   constexpr int n = lanes::n;

@@ -53,7 +53,8 @@ template <raster_config Config, class T> struct project_backward_lanes {
 
   project_backward_lanes(const scene<T>& s, const view_constants<T>& view, const std::int32_t* index,
                          const T* const* moments, unsigned real)
-      : v(view), g(s, index) {
+      : v(view),
+        g(s, index) {
     T flag[n];
     for (int l = 0; l < n; ++l) {
       const bool on = ((real >> l) & 1u) != 0;
@@ -118,8 +119,8 @@ template <raster_config Config, class T> struct project_backward_lanes {
     const number x[3] = {g.mean.x, g.mean.y, g.mean.z}, p[3] = {d_p.x, d_p.y, d_p.z};
     for (int r = 0; r < 3; ++r) {
       for (int i = 0; i < 3; ++i) {
-        pose[3 * r + i] = p[r] * x[i] + d_turned(r, 0) * factor(i, 0) + d_turned(r, 1) * factor(i, 1) +
-                          d_turned(r, 2) * factor(i, 2);
+        pose[3 * r + i] =
+            p[r] * x[i] + d_turned(r, 0) * factor(i, 0) + d_turned(r, 1) * factor(i, 1) + d_turned(r, 2) * factor(i, 2);
       }
       pose[9 + r] = p[r];
     }

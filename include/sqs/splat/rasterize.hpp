@@ -56,7 +56,9 @@ camera_rig<T> with_cameras(const camera_rig<T>& rig, const tensor<T, 2>& poses, 
 
 /// Bytes a call takes from the executor's pool. Reserve `forward + backward` in it and the first call, too, asks the
 /// system for nothing.
-struct raster_memory { std::size_t forward = 0, backward = 0; };
+struct raster_memory {
+  std::size_t forward = 0, backward = 0;
+};
 
 /// Renders G Gaussians into V cameras.
 ///
@@ -106,11 +108,11 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     return run<saved<T>>(e, {means, scales, rotations, opacities, colours}, background, rig, options);
   }
   /// As above, with the cameras' numbers from tensors; the rig gives sizes and models.
-  template <class T>
-  auto forward(cpu& e, const tensor<T, 2>& means, const tensor<T, 2>& scales, const tensor<T, 2>& rotations,
-               const tensor<T, 1>& opacities, const tensor<T, 2>& colours, const tensor<T, 2>& background,
-               const tensor<T, 2>& poses, const tensor<T, 2>& intrinsics, const camera_rig<T>& rig,
-               const raster_options<T>& options = {}) const {
+  template <class T> auto forward(cpu& e, const tensor<T, 2>& means, const tensor<T, 2>& scales,
+                                  const tensor<T, 2>& rotations, const tensor<T, 1>& opacities,
+                                  const tensor<T, 2>& colours, const tensor<T, 2>& background,
+                                  const tensor<T, 2>& poses, const tensor<T, 2>& intrinsics, const camera_rig<T>& rig,
+                                  const raster_options<T>& options = {}) const {
     return run<saved<T, true>>(e, {means, scales, rotations, opacities, colours}, background,
                                with_cameras(rig, poses, intrinsics), options);
   }
@@ -139,8 +141,9 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     }
     auto g = project_backward<Config>(e, s.gaussians, s.rig, s.projected, sums.moments, s.options);
     if constexpr (Cameras) {
-      return std::tuple{std::move(g.means),   std::move(g.scales),        std::move(g.rotations), std::move(g.opacities),
-                        std::move(g.colours), std::move(sums.background), std::move(g.poses),     std::move(g.intrinsics)};
+      return std::tuple{std::move(g.means),     std::move(g.scales),    std::move(g.rotations),
+                        std::move(g.opacities), std::move(g.colours),   std::move(sums.background),
+                        std::move(g.poses),     std::move(g.intrinsics)};
     } else {
       return std::tuple{std::move(g.means),     std::move(g.scales),  std::move(g.rotations),
                         std::move(g.opacities), std::move(g.colours), std::move(sums.background)};
@@ -148,9 +151,9 @@ template <raster_config Config = raster_config{}> struct rasterizer {
   }
 
   /// Memory for M records (`counts.visible` and a few) and I intersections; see `raster_counts`.
-  template <class T>
-  static raster_memory query_bytes(const camera_rig<T>& rig, idx gaussians, idx records, idx intersections,
-                                   std::size_t band_bytes = raster_options<T>{}.band_bytes) {
+  template <class T> static raster_memory query_bytes(const camera_rig<T>& rig, idx gaussians, idx records,
+                                                      idx intersections,
+                                                      std::size_t band_bytes = raster_options<T>{}.band_bytes) {
     using k = constants<T>;
     const auto grid = make_tile_grid<Config>(rig);
     const auto bytes = [](idx count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
@@ -159,8 +162,10 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     const std::size_t candidates = bytes(grid.count * (gaussians + gaussians / 32 + 2048), 4);
     const std::size_t sorted = bytes(records, 2 * sizeof(T) + 2 * 4 + sizeof(tile_box));
     const std::size_t slot = moment_plan<Config>::count * sizeof(T);
-    const std::size_t lists = std::min(bytes(intersections, 4), band_bytes) + bytes(grid.tiles(), 12) + bytes(records, 8);
-    const std::size_t slots = std::min(bytes(intersections, slot), band_bytes) + bytes(grid.tiles() * k::channels, sizeof(T));
+    const std::size_t lists =
+        std::min(bytes(intersections, 4), band_bytes) + bytes(grid.tiles(), 12) + bytes(records, 8);
+    const std::size_t slots =
+        std::min(bytes(intersections, slot), band_bytes) + bytes(grid.tiles() * k::channels, sizeof(T));
     const std::size_t moments = bytes(records * moment_plan<Config>::count, sizeof(T));
     const std::size_t gradients = bytes(gaussians * (11 + k::columns), sizeof(T));
     const std::size_t slack = std::size_t{1} << 16; // rounding of blocks, and per-view numbers
@@ -169,9 +174,8 @@ template <raster_config Config = raster_config{}> struct rasterizer {
 
 private:
   /// Calls f(bins) for bands of tile rows that keep within the bytes, from the first row to the last.
-  template <class T, class F>
-  static void each_band(cpu& e, const projection<T>& p, const tile_grid& grid, const depth_order& order,
-                        std::size_t band_bytes, F&& f) {
+  template <class T, class F> static void each_band(cpu& e, const projection<T>& p, const tile_grid& grid,
+                                                    const depth_order& order, std::size_t band_bytes, F&& f) {
     const auto rows = intersections_per_row(e, p, grid);
     const idx most = std::max<idx>(1, static_cast<idx>(band_bytes / bytes_per_intersection<T>));
     for (idx begin = 0; begin < grid.rows();) {
@@ -181,19 +185,17 @@ private:
       begin = end;
     }
   }
-  template <class T>
-  static constexpr std::size_t bytes_per_intersection = 4 + moment_plan<Config>::count * sizeof(T);
+  template <class T> static constexpr std::size_t bytes_per_intersection = 4 + moment_plan<Config>::count * sizeof(T);
 
-  template <class Saved, class T>
-  static auto run(cpu& e, const scene<T>& gaussians, const tensor<T, 2>& background, const camera_rig<T>& rig,
-                  const raster_options<T>& options) {
+  template <class Saved, class T> static auto run(cpu& e, const scene<T>& gaussians, const tensor<T, 2>& background,
+                                                  const camera_rig<T>& rig, const raster_options<T>& options) {
     using k = constants<T>;
     Saved s{gaussians, rig, make_tile_grid<Config>(rig), {}, {}, {}, {}, {}, options};
     if constexpr (!jagged) {
       for (int v = 1; v < rig.size(); ++v) {
         const auto &c = rig[v].camera, &first = rig[0].camera;
-        expects(c.width == first.width && c.height == first.height, "sqs::splat::rasterizer: view ", v, " is ", c.height,
-                " x ", c.width, " pixels but view 0 is ", first.height, " x ", first.width,
+        expects(c.width == first.width && c.height == first.height, "sqs::splat::rasterizer: view ", v, " is ",
+                c.height, " x ", c.width, " pixels but view 0 is ", first.height, " x ", first.width,
                 "; render views of different sizes with raster_config::layout = image_layout::jagged");
       }
     }
@@ -224,7 +226,11 @@ private:
     const idx v = rig.size(), h = rig[0].camera.height, w = rig[0].camera.width, pixels = s.grid.pixels();
     if constexpr (jagged) {
       auto depth = [&] {
-        if constexpr (depth_rank == 1) { return s.out.depth.template reshaped<1>({pixels}); } else { return s.out.depth; }
+        if constexpr (depth_rank == 1) {
+          return s.out.depth.template reshaped<1>({pixels});
+        } else {
+          return s.out.depth;
+        }
       }();
       auto value = std::tuple{s.out.image, std::move(depth), s.out.transmittance};
       return result{std::move(value), std::move(s)};

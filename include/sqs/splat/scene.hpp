@@ -32,10 +32,11 @@ template <class T> struct raster_options {
   /// Memory for tile lists and gradient slots. A call that needs more goes through the images in bands of tile rows:
   /// slower backward, same results to the last bit.
   std::size_t band_bytes = std::size_t{4} << 30;
-  tensor<T, 2> radii{};               ///< [V,G] px: larger half extent of what was drawn, 0 if not; set by forward
-  tensor<T, 3> centre_gradients{};    ///< [V,G,2] dL/d(centre), 1/px; set by backward
-  tensor<T, 3> centre_absgradients{}; ///< [V,G,2] sum over pixels of |dL/d(centre)|; set by backward, needs Config.absgrad
-  raster_counts* counts = nullptr;    ///< set by forward; must outlive the call
+  tensor<T, 2> radii{};            ///< [V,G] px: larger half extent of what was drawn, 0 if not; set by forward
+  tensor<T, 3> centre_gradients{}; ///< [V,G,2] dL/d(centre), 1/px; set by backward
+  tensor<T, 3>
+      centre_absgradients{};       ///< [V,G,2] sum over pixels of |dL/d(centre)|; set by backward, needs Config.absgrad
+  raster_counts* counts = nullptr; ///< set by forward; must outlive the call
 };
 
 namespace detail {
@@ -65,8 +66,8 @@ void check_scene(const scene<T>& s, const tile_grid& grid, const raster_options<
   matches(s.colours, "colours", k::columns);
   expects(s.opacities.extent(0) == n, "sqs::splat::rasterizer: opacities is [", s.opacities.extent(0),
           "] but must be [", n, "] (one per mean); reshape [G,1] to [G]");
-  expects(n < (idx{1} << 29) && n * grid.count < (idx{1} << 31), "sqs::splat::rasterizer: ", n, " Gaussians in ", grid.count,
-          " views; split the scene below 2^29 Gaussians and 2^31 pairs");
+  expects(n < (idx{1} << 29) && n * grid.count < (idx{1} << 31), "sqs::splat::rasterizer: ", n, " Gaussians in ",
+          grid.count, " views; split the scene below 2^29 Gaussians and 2^31 pairs");
   detail::check_option(o.mask.pixels, {grid.pixels()}, "mask.pixels", "[pixels of all views]");
   detail::check_option(o.mask.tiles, {grid.tiles()}, "mask.tiles", "[tiles of all views]");
   detail::check_option(o.radii, {grid.count, n}, "radii", "[V,G]");

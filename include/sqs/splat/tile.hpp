@@ -35,10 +35,10 @@ template <class K, class T> struct tile_shape {
   /// Calls f(e) for the Gaussians of a pack and puts the cells it returns side by side.
   template <class F> static SQS_INLINE pack side_by_side(F&& f) {
     pack p;
-SQS_UNROLL
+    SQS_UNROLL
     for (int e = 0; e < together; ++e) {
       const cell c = f(e);
-SQS_UNROLL
+      SQS_UNROLL
       for (int r = 0; r < registers; ++r) { p.r[e * registers + r] = c.r[r]; }
     }
     return p;
@@ -162,8 +162,10 @@ template <class K, class T, int Size> struct tile_batch {
   /// One number of each Gaussian of a pack.
   SQS_INLINE typename shape::pack gather(const T* numbers, const std::int32_t* entries) const {
     typename shape::pack p;
-SQS_UNROLL
-    for (int r = 0; r < shape::registers * shape::together; ++r) { p.r[r] = number(numbers[entries[r / shape::registers]]); }
+    SQS_UNROLL
+    for (int r = 0; r < shape::registers * shape::together; ++r) {
+      p.r[r] = number(numbers[entries[r / shape::registers]]);
+    }
     return p;
   }
 
@@ -240,8 +242,8 @@ template <int Pixels, class T> void deinterleave_fours(const T* pixels, idx chan
 /// holds no tile open. Returns whether any pixel is to be drawn.
 template <class Shape, class Cell>
 bool start_cell(int cell, const tile_place& at, const tile_grid& grid, const raster_mask& mask, Cell& t) {
-  const bool inside = (cell % Shape::across + 1) * Shape::edge <= at.width &&
-                      (cell / Shape::across + 1) * Shape::edge <= at.height;
+  const bool inside =
+      (cell % Shape::across + 1) * Shape::edge <= at.width && (cell / Shape::across + 1) * Shape::edge <= at.height;
   t = Cell(1);
   if (inside && !mask.pixels) { return true; }
   bool any = false;
@@ -264,22 +266,21 @@ template <class V, class T> V smooth_step(const V& x, T width, V& slope) {
 
 /// alpha of the pixels of cells for the Gaussians of a pack, cell_of(e) being that of Gaussian e, and d(alpha)/d(log of
 /// the uncapped value) where the cap does not act: both 0 where the Gaussian is skipped.
-template <class K, class T, int Size, class V, class F>
-SQS_INLINE void evaluate(const tile_batch<K, T, Size>& batch, const std::int32_t* entries, F&& cell_of, V& alpha,
-                         V* slope) {
+template <class K, class T, int Size, class V, class F> SQS_INLINE void evaluate(const tile_batch<K, T, Size>& batch,
+                                                                                 const std::int32_t* entries,
+                                                                                 F&& cell_of, V& alpha, V* slope) {
   using shape = tile_shape<K, T>;
   const V down = shape::side_by_side([&](int e) {
     return shape::load(batch.down_in[entries[e]]) + batch.down_at[cell_of(e) / shape::across][entries[e]];
   });
-  const V across = shape::side_by_side([&](int e) {
-    return shape::load(batch.across_in[entries[e]]) + batch.across_at[cell_of(e)][entries[e]];
-  });
+  const V across = shape::side_by_side(
+      [&](int e) { return shape::load(batch.across_in[entries[e]]) + batch.across_at[cell_of(e)][entries[e]]; });
   const V q = fma(across, -across, fma(down, -down, batch.gather(batch.log2_opacity, entries)));
   const auto kept = q >= V(K::log2_cut);
   const V value = exp2(q), cap(K::alpha_max), zero(T(0)); // garbage far below the cut, which the selects drop
   if constexpr (K::cut_width == T(0)) {
     alpha = select(kept, min(value, cap), zero);
-    if (slope != nullptr) { *slope = alpha; } 
+    if (slope != nullptr) { *slope = alpha; }
   } else {
     const V raw = select(kept, value, zero);
     V ramp_slope;
