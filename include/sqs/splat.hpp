@@ -14,3 +14,4 @@
 #include <sqs/splat/record.hpp>
 #include <sqs/splat/scene.hpp>
 #include <sqs/splat/tile.hpp>
+#include <sqs/splat/tile_backward.hpp>

@@ -136,9 +136,9 @@ TEST(sh_basis, gradient_through_the_normalisation) {
 }
 
 TEST(sh_basis, vectors_equal_scalars) {
-  using many = simd<float, 8>;
-  float x[8], y[8], z[8];
-  for (int j = 0; j < 8; ++j) {
+  using many = simd<float, native_lanes<float>>;
+  float x[many::size], y[many::size], z[many::size];
+  for (int j = 0; j < many::size; ++j) {
     const auto d = direction(j);
     x[j] = float(d.x), y[j] = float(d.y), z[j] = float(d.z);
   }
@@ -147,7 +147,7 @@ TEST(sh_basis, vectors_equal_scalars) {
   sh_basis<4>(d, b);
   const auto back = sh_basis_backward<4>(d, b);
   const many c = sh_colour<4>(b, [](int k) { return many(.1f * float(k % 5) - .2f); });
-  for (int j = 0; j < 8; ++j) {
+  for (int j = 0; j < many::size; ++j) {
     const vec3<float> d1{x[j], y[j], z[j]};
     float b1[25];
     sh_basis<4>(d1, b1);

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// One tile of the blend's backward pass: the replay of its Gaussians, and their sums over its pixels.
+
+#include <sqs/splat/blend.hpp>
+
+namespace sqs::splat {
+
+/// dL/d(outputs), over the pixels of all views.
+template <class T> struct image_gradients {
+  tensor<T, 2> image;         ///< [P,C]
+  tensor<T, 2> depth;         ///< [P,D]
+  tensor<T, 1> transmittance; ///< [P]
+};
+
+namespace detail {
+
+/// The pixels of one tile, and the sums over them for every Gaussian of a batch.
+///
+/// Forward goes cell by cell; here the Gaussians come first, so that their sums stay in registers while their cells pass.
+/// A pair is a Gaussian and a cell it reaches; what needs no transmittance is computed for all pairs of a batch before
+/// the recursion begins, so that its long chains overlap.
+template <class K, class T> struct backward_tile {
+  using shape = tile_shape<K, T>;
+  using plan = channel_plan<K>;
+  using number = typename shape::number;
+  using cell = typename shape::cell;
+  using pack = typename shape::pack;
+  using batch_type = tile_batch<K, T, 16>;
+  static constexpr int edge = shape::tile, area = edge * edge;
+  // Sums of a Gaussian: six moments, |centre gradient|, d(fused values), d(median's z), d(features).
+  static constexpr int abs_at = 6, value_at = abs_at + (K::absgrad ? 2 : 0), median_at = value_at + plan::fused,
+                       feature_at = median_at + (K::median ? 1 : 0), sums = feature_at + plan::features;
+
+  struct state {
+    cell t, rest; ///< T and S
+    cell d_value[plan::fused];
+    [[no_unique_address]] maybe_array<cell, K::median ? 1 : 0, 0> d_median;
+    [[no_unique_address]] maybe_array<cell, plan::features, 1> d_feature;
+  };
+  struct pair {
+    cell alpha;
+    [[no_unique_address]] maybe_array<cell, (K::cut_width > T(0)) ? 1 : 0, 0> slope;
+    /// features . dImage; once the recursion has passed, the weight.
+    [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 1> along;
+  };
+  static constexpr int most_pairs = batch_type::size * shape::cells;
+  state cells[shape::cells];
+  bool open_cells[shape::cells];
+  number sum[batch_type::size][sums];
+  pair pairs[most_pairs + shape::together];
+  std::int32_t pair_entry[most_pairs + 16], pair_cell[most_pairs + 16];
+  int first_pair[batch_type::size + 1];
+
+  /// Reads the gradients of the tile's pixels; returns the background's gradient in `d_background`.
+  void start(const tile_place& at, const tile_grid& grid, const raster_mask& mask, const blended<T>& out,
+             const image_gradients<T>& d, T* d_background) {
+    planes p;
+    if (at.width == edge) {
+      p.read(at, grid, out, d, d_background, std::integral_constant<int, edge>{});
+    } else {
+      p.read(at, grid, out, d, d_background, at.width);
+    }
+    for (int index = 0; index < shape::cells; ++index) {
+      auto& s = cells[index];
+      open_cells[index] = start_cell<shape>(index, at, grid, mask, s.t);
+      const int corner = index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
+      const auto load = [&](const T* plane) {
+        T rows[shape::pixels];
+        for (int r = 0; r < shape::edge; ++r) {
+          std::copy_n(plane + corner + r * edge, shape::edge, rows + r * shape::edge);
+        }
+        return shape::load(rows);
+      };
+      s.rest = load(p.rest);
+      for (int c = 0; c < plan::fused; ++c) { s.d_value[c] = load(p.value + c * area); }
+      for (auto& m : s.d_median) { m = load(p.median); }
+      if constexpr (plan::features > 0) {
+        for (int c = 0; c < plan::features; ++c) { s.d_feature[c] = load(p.value + (plan::fused + c) * area); }
+      }
+    }
+  }
+
+  /// Replays a batch: sum[i] takes the sums of its entry i.
+  void add(batch_type& batch) {
+    list_pairs(batch);
+    find_alphas(batch);
+    for (int i = 0; i < batch.count; ++i) {
+      if constexpr (plan::features > 0) { features_along(i, batch); }
+      replay(i, batch);
+      if constexpr (plan::features > 0) { feature_sums(i); }
+    }
+    for (int c = 0; c < shape::cells; ++c) {
+      auto& s = cells[c];
+      s.t = above_denormal<K>(s.t);
+      open_cells[c] = open_cells[c] && any(s.t > cell(K::stop));
+    }
+  }
+
+private:
+  /// What is read of a tile's pixels, row by row; zero outside the image.
+  struct planes {
+    T rest[area], value[(plan::fused + plan::features) * area], median[K::median ? area : 1];
+
+    template <class Width> void read(const tile_place& at, const tile_grid& grid, const blended<T>& out,
+                                     const image_gradients<T>& d, T* d_background, Width width) {
+      const auto& view = grid[at.view];
+      T background[K::channels][edge]{}; // sums of the background's gradient, column by column
+      if (at.width < edge || at.height < edge) { clear(); }
+      if constexpr (K::depths > 0) {
+        std::fill_n(value + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0));
+      }
+      for (int y = 0; y < at.height; ++y) {
+        const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
+        const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
+        const T *t = out.transmittance.data() + first, *d_t = d.transmittance.data() + first;
+        // The next tile's pixels: its replay begins long after this one's.
+        for (int i = 0; i < edge * K::channels; i += 64 / int{sizeof(T)}) {
+          __builtin_prefetch(d_image + edge * K::channels + i);
+          __builtin_prefetch(image + edge * K::channels + i);
+        }
+        __builtin_prefetch(t + edge), __builtin_prefetch(d_t + edge);
+        T* const row = rest + y * edge;
+        const auto plane = [&](int c) {
+          return value + (c < plan::near_colours ? c : c - plan::near_colours + plan::fused) * area + y * edge;
+        };
+        if constexpr (!std::is_same_v<Width, int>) { // a whole row, a register at a time
+          constexpr int n = edge < number::size ? edge : number::size, fours = K::channels / 4 * 4;
+          using lanes = simd<T, n>;
+          T d_plane[fours > 0 ? fours : 1][edge], plane_of[fours > 0 ? fours : 1][edge];
+          for (int c = 0; c < fours; c += 4) {
+            deinterleave_fours<edge>(d_image + c, K::channels, d_plane[c], edge);
+            deinterleave_fours<edge>(image + c, K::channels, plane_of[c], edge);
+          }
+          for (int x = 0; x < edge; x += n) {
+            const lanes left = lanes::load(t + x);
+            lanes toward = left * lanes::load(d_t + x);
+            for (int c = 0; c < K::channels; ++c) {
+              const bool ready = c < fours;
+              const lanes v =
+                  ready ? lanes::load(d_plane[c] + x) : lanes::strided(d_image + x * K::channels + c, K::channels);
+              v.store(plane(c) + x);
+              toward +=
+                  v * (ready ? lanes::load(plane_of[c] + x) : lanes::strided(image + x * K::channels + c, K::channels));
+              (lanes::load(background[c] + x) + left * v).store(background[c] + x);
+            }
+            toward.store(row + x);
+          }
+        } else {
+          for (int x = 0; x < width; ++x) {
+            row[x] = t[x] * d_t[x];
+            for (int c = 0; c < K::channels; ++c) {
+              const T v = d_image[x * K::channels + c];
+              plane(c)[x] = v;
+              row[x] += v * image[x * K::channels + c];
+              background[c][x] += t[x] * v;
+            }
+          }
+        }
+        if constexpr (K::depths > 0) {
+          for (int x = 0; x < width; ++x) { read_depth(y * edge + x, first + x, t[x], out, d); }
+        }
+      }
+      for (int c = 0; c < K::channels; ++c) {
+        d_background[c] = T(0);
+        for (const T x : background[c]) { d_background[c] += x; }
+      }
+    }
+    void clear() {
+      std::fill_n(rest, area, T(0));
+      std::fill_n(value, (plan::fused + plan::features) * area, T(0));
+      std::fill_n(median, K::median ? area : 1, T(0));
+    }
+    void read_depth(int to, idx pixel, T t, const blended<T>& out, const image_gradients<T>& d) {
+      const T *d_depth = d.depth.data() + pixel * K::depths, *depth = out.depth.data() + pixel * K::depths;
+      T& d_z = value[(plan::z ? plan::near_colours : 0) * area + to];
+      if constexpr (K::accumulated) {
+        d_z += *d_depth;
+        rest[to] += *d_depth++ * *depth++;
+      }
+      if constexpr (K::expected) { // z / (1 - T) depends on both, and T is everyone's
+        const T opacity = T(1) - t;
+        if (opacity > T(0)) {
+          d_z += *d_depth / opacity;
+          rest[to] += *d_depth * *depth * (T(1) + t / opacity);
+        }
+        ++d_depth, ++depth;
+      }
+      if constexpr (K::inverse) {
+        value[(plan::fused - 1) * area + to] = *d_depth;
+        rest[to] += *d_depth++ * *depth++;
+      }
+      if constexpr (K::median) { median[to] = *d_depth; }
+    }
+  };
+
+  static SQS_INLINE void accumulate(number& sum, const cell& a, const cell& b) {
+    for (int r = 0; r < shape::registers; ++r) { sum = fma(a.r[r], b.r[r], sum); }
+  }
+  static SQS_INLINE void accumulate(number& sum, const cell& a) {
+    for (int r = 0; r < shape::registers; ++r) { sum = sum + a.r[r]; }
+  }
+
+  void list_pairs(batch_type& batch) {
+    // Bit c of a Gaussian's number says that it reaches cell c of 16: a sum of powers of two, exact in any scalar type.
+    constexpr int groups = (shape::cells + 15) / 16;
+    T reached_by[groups][batch_type::size];
+    number bits[groups]{};
+    batch.find_cells([&](int c, int first, const auto& reached) {
+      number& cells_bits = bits[c / 16];
+      if (c % 16 == 0) { cells_bits = number(); }
+      if (open_cells[c]) { cells_bits = cells_bits + select(reached, number(T(1 << c % 16)), number()); }
+      if (c % 16 == 15 || c == shape::cells - 1) { cells_bits.store(reached_by[c / 16] + first); }
+    });
+    int n = 0;
+    for (int i = 0; i < batch.count; ++i) {
+      first_pair[i] = n;
+      for (int g = 0; g < groups; ++g) {
+        std::fill_n(pair_entry + n, 16, i); // as many as there may be: the next Gaussian overwrites what was too many
+        n += store_bits(static_cast<unsigned>(reached_by[g][i]), 16 * g, pair_cell + n);
+      }
+    }
+    first_pair[batch.count] = n;
+    std::fill_n(pair_entry + n, shape::together, batch.nothing);
+    std::fill_n(pair_cell + n, shape::together, 0);
+  }
+  void find_alphas(const batch_type& batch) {
+    for (int p = 0; p < first_pair[batch.count]; p += shape::together) {
+      const std::int32_t* entries = pair_entry + p;
+      pack a, s;
+      evaluate(
+          batch, entries, [&](int e) { return pair_cell[p + e]; }, a,
+          K::cut_width > T(0) ? &s : static_cast<pack*>(nullptr));
+      SQS_UNROLL
+      for (int e = 0; e < shape::together; ++e) {
+        auto& to = pairs[p + e];
+        to.alpha = shape::one_of(a, e);
+        if constexpr (K::cut_width > T(0)) { to.slope[0] = shape::one_of(s, e); }
+      }
+    }
+  }
+  /// The recursion over the cells of one Gaussian.
+  ///
+  /// Of the moments, with d = (middle of the cell - centre) + (offset u, v in the cell), only the sums of g times
+  /// 1, a, b, a^2, a b, b^2 with (a, b) = middle - centre are kept pixel by pixel; u and v are put in at the end.
+  SQS_INLINE void replay(int i, const batch_type& batch) {
+    T a[shape::cells], b[shape::cells], aa[shape::cells], ab[shape::cells], bb[shape::cells];
+    for (int c = 0; c < shape::cells; ++c) {
+      a[c] = batch.x0 + T(c % shape::across * shape::edge + 2) - batch.x[i];
+      b[c] = batch.y0 + T(c / shape::across * shape::edge + 2) - batch.y[i];
+      aa[c] = a[c] * a[c], ab[c] = a[c] * b[c], bb[c] = b[c] * b[c];
+    }
+    cell s0(0), sa(0), sb(0), saa(0), sab(0), sbb(0);
+    number total[plan::fused + 3]{}; // and two of absgrad, one of the median
+    T value[plan::fused];
+    for (int c = 0; c < plan::fused; ++c) { value[c] = batch.value[c][i]; }
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+      const int at = pair_cell[p];
+      state& s = cells[at];
+      const cell alpha = pairs[p].alpha, t = s.t;
+      const blend_step<K, cell> step(alpha, t);
+      cell toward = s.d_value[0] * value[0];
+      SQS_UNROLL
+      for (int c = 1; c < plan::fused; ++c) { toward = fma(s.d_value[c], cell(value[c]), toward); }
+      if constexpr (plan::features > 0) { toward = toward + pairs[p].along[0]; }
+      const cell rest = fma(-step.weight, toward, s.rest);
+      const cell d_alpha = fma(-rest, reciprocal(cell(1) - alpha), t * toward);
+      s.t = step.next, s.rest = rest;
+      const auto moves = step.open & (alpha < cell(K::alpha_max));
+      cell d = alpha * d_alpha;
+      if constexpr (K::cut_width > T(0)) { d = pairs[p].slope[0] * d_alpha; }
+      d = select(moves, d, cell(0));
+      s0 = s0 + d;
+      sa = fma(d, cell(a[at]), sa), sb = fma(d, cell(b[at]), sb);
+      saa = fma(d, cell(aa[at]), saa), sab = fma(d, cell(ab[at]), sab), sbb = fma(d, cell(bb[at]), sbb);
+      SQS_UNROLL
+      for (int c = 0; c < plan::fused; ++c) { accumulate(total[c], step.weight, s.d_value[c]); }
+      if constexpr (K::absgrad) { add_absolute(batch, i, d, a[at], b[at], total + plan::fused); }
+      if constexpr (K::median) {
+        const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
+        accumulate(total[plan::fused + 2], select(crossing, s.d_median[0], cell(0)));
+      }
+      if constexpr (plan::features > 0) { pairs[p].along[0] = step.weight; }
+    }
+    const cell u = shape::offset_x(), v = shape::offset_y();
+    const cell moments[6] = {s0,
+                             fma(u, s0, sa),
+                             fma(v, s0, sb),
+                             fma(u, fma(u, s0, T(2) * sa), saa),
+                             fma(v, fma(u, s0, sa), fma(u, sb, sab)),
+                             fma(v, fma(v, s0, T(2) * sb), sbb)};
+    number* const to = sum[i];
+    for (int m = 0; m < 6; ++m) {
+      to[m] = moments[m].r[0];
+      for (int r = 1; r < shape::registers; ++r) { to[m] = to[m] + moments[m].r[r]; }
+    }
+    for (int c = 0; c < plan::fused; ++c) { to[value_at + c] = total[c]; }
+    if constexpr (K::absgrad) { to[abs_at] = total[plan::fused], to[abs_at + 1] = total[plan::fused + 1]; }
+    if constexpr (K::median) { to[median_at] = total[plan::fused + 2]; }
+  }
+
+  /// |g Q d| = |dL/d(centre)| of each pixel.
+  static void add_absolute(const batch_type& batch, int i, const cell& d, T at_x, T at_y, number* to) {
+    constexpr T scale = T(1.3862943611198906188);
+    const T lx = batch.lx[i], k = batch.k[i], ly = batch.ly[i];
+    const T a = scale * lx * lx, b = k * a, c = scale * ly * ly + k * b;
+    const cell x = shape::offset_x() + at_x, y = shape::offset_y() + at_y;
+    accumulate(to[0], abs(d * (x * a + y * b)));
+    accumulate(to[1], abs(d * (x * b + y * c)));
+  }
+
+  // Features go a few registers full at a time.
+  static constexpr int chunk = 16, whole = plan::features / chunk * chunk;
+  /// along = features . dImage for every cell of a Gaussian.
+  void features_along(int i, const batch_type& batch) {
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) { pairs[p].along[0] = cell(0); }
+    if constexpr (whole > 0) {
+      for (int c = 0; c < whole; c += chunk) { add_along<chunk>(i, batch, c); }
+    }
+    if constexpr (plan::features > whole) { add_along<plan::features - whole>(i, batch, whole); }
+  }
+  template <int Channels> void add_along(int i, const batch_type& batch, int first) {
+    number f[Channels];
+    SQS_UNROLL
+    for (int c = 0; c < Channels; ++c) { f[c] = number(batch.features[i][first + c]); }
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+      const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
+      cell even = pairs[p].along[0], odd(0); // two sums, for the latency
+      SQS_UNROLL
+      for (int c = 0; c < Channels; ++c) { (c % 2 == 0 ? even : odd) = fma(d[c], cell(f[c]), c % 2 == 0 ? even : odd); }
+      pairs[p].along[0] = even + odd;
+    }
+  }
+  /// d(features) = weight * dImage, summed over the cells of a Gaussian.
+  void feature_sums(int i) {
+    if constexpr (whole > 0) {
+      for (int c = 0; c < whole; c += chunk) { sum_features<chunk>(i, c); }
+    }
+    if constexpr (plan::features > whole) { sum_features<plan::features - whole>(i, whole); }
+  }
+  template <int Channels> void sum_features(int i, int first) {
+    number total[Channels]{};
+    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+      const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
+      const cell w = pairs[p].along[0];
+      SQS_UNROLL
+      for (int c = 0; c < Channels; ++c) { accumulate(total[c], w, d[c]); }
+    }
+    SQS_UNROLL
+    for (int c = 0; c < Channels; ++c) { sum[i][feature_at + first + c] = total[c]; }
+  }
+};
+
+} // namespace detail
+} // namespace sqs::splat
