@@ -3,6 +3,8 @@
 
 #include "features.hpp"
 
+#include "support/check.hpp"
+
 namespace {
 
 using namespace features;
@@ -234,17 +236,56 @@ TEST(features, names_wrong_options) {
     } catch (const precondition_error& error) { return std::string(error.what()); }
     return std::string("no error");
   };
-  EXPECT_EQ(
-      message({.radii = make_tensor<double, 2>({2, 11})}),
-      "sqs::splat::rasterizer: option radii has 22 elements, extents starting 2, but must be [V,G] with 24 elements; "
-      "make it for this rig and these Gaussians");
-  EXPECT_EQ(
-      message({.mask = {make_tensor<std::uint8_t, 1>({17 * 33}), {}}}),
-      "sqs::splat::rasterizer: option mask.pixels has 561 elements, extents starting 561, but must be [pixels of all "
-      "views] with 1122 elements; make it for this rig and these Gaussians");
+  EXPECT_EQ(message({.radii = make_tensor<double, 2>({2, 11})}),
+            "sqs::splat::rasterizer: option radii is [2, 11] but must be [2, 12], [V,G]; "
+            "make it for this rig and these Gaussians");
+  EXPECT_EQ(message({.mask = {make_tensor<std::uint8_t, 1>({17 * 33}), {}}}),
+            "sqs::splat::rasterizer: option mask.pixels is [561] but must be [1122], [pixels of all "
+            "views]; make it for this rig and these Gaussians");
   EXPECT_EQ(message({.centre_absgradients = make_tensor<double, 3>({2, 12, 2})}),
             "sqs::splat::rasterizer: option centre_absgradients is given but the configuration sums none; set "
             "raster_config::absgrad");
+}
+
+TEST(features, an_incoming_nan_is_passed_on_and_one_of_a_background_is_an_error) {
+  auto in = scenes::random({.seed = 73});
+  cpu e{.threads = 2};
+  const splat::rasterizer<> op;
+  const auto r = in.forward(op, e);
+  auto d = full<double, 4>(e, std::get<0>(r.value).shape(), 1.0);
+  const auto d_plane = zeros<double, 3>(e, std::get<1>(r.value).shape());
+  const auto not_finite = [](const auto& x) {
+    return std::count_if(x.begin(), x.end(), [](double v) { return !std::isfinite(v); });
+  };
+  EXPECT_EQ(not_finite(std::get<3>(op.backward(e, r.saved, d, d_plane, d_plane))), 0);
+  d(0, 8, 16, 1) = std::nan("");
+  EXPECT_GT(not_finite(std::get<3>(op.backward(e, r.saved, d, d_plane, d_plane))), 0);
+  in.background(1, 2) = std::nan("");
+  EXPECT_NE(message_of([&] { in.forward(op, e); }).find("background(1, 2) is "), std::string::npos);
+}
+
+// An optimiser moves the twelve numbers of a pose freely: the rasterizer takes what has drifted.
+TEST(features, takes_poses_that_have_drifted) {
+  const auto in = scenes::random({.seed = 74});
+  cpu e{.threads = 1};
+  auto poses = splat::camera_poses(e, in.rig);
+  const auto intrinsics = splat::camera_intrinsics(e, in.rig);
+  poses(0, 1) += 0.05;
+  const auto& s = in.s;
+  const auto render_with = [&](const tensor<double, 2>& p) {
+    return splat::rasterizer<>{}.forward(e, s.means, s.scales, s.rotations, s.opacities, s.colours, in.background, p,
+                                         intrinsics, in.rig);
+  };
+  EXPECT_TRUE(std::isfinite(std::get<0>(render_with(poses).value)(0, 5, 5, 0)));
+  poses(1, 4) = std::nan("");
+  EXPECT_NE(message_of([&] { render_with(poses); }).find("number 4 of view 1 is "), std::string::npos);
+  se3<double> drifted = in.rig[1].T_cam_ref;
+  drifted.rotation(0, 1) += 0.05;
+  const auto back = orthonormalized(drifted);
+  const auto unit = back.rotation * transposed(back.rotation);
+  for (int i = 0; i < 9; ++i) { EXPECT_NEAR(unit.a[i], i % 4 == 0 ? 1 : 0, 1e-14); }
+  EXPECT_NEAR(determinant(back.rotation), 1, 1e-14);
+  EXPECT_NEAR(back.rotation(2, 2), in.rig[1].T_cam_ref.rotation(2, 2), 0.05);
 }
 
 } // namespace

@@ -114,7 +114,7 @@ struct project_op {
         moments(i, plan::depth) = d(row, 2);
       }
     }
-    auto g = splat::project_backward<config>(e, s.s, rig, s.p, moments);
+    auto g = splat::project_backward<config>(e, s.s, rig, s.p, splat::blend_gradients<double>{moments, {}, true});
     return std::tuple{g.means, g.scales, g.rotations, g.opacities};
   }
 };

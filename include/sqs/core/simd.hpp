@@ -171,10 +171,6 @@ template <class T, int N> struct simd {
     friend simd abs(simd a) {
       return with_bits(a, [](auto bits) { return bits & ~sign_bit; });
     }
-    /// -|a|: one instruction where `-abs(a)` is two.
-    friend simd negative_abs(simd a) {
-      return with_bits(a, [](auto bits) { return bits | sign_bit; });
-    }
     friend simd sqrt(simd a) {
       return each(a, [](T x) { return std::sqrt(x); });
     }
@@ -301,9 +297,6 @@ template <class V, int K> struct simd_group {
     }
     friend SQS_INLINE simd_group abs(const simd_group& a) {
       return each(a, a, [](V x, V) { return abs(x); });
-    }
-    friend SQS_INLINE simd_group negative_abs(const simd_group& a) {
-      return each(a, a, [](V x, V) { return negative_abs(x); });
     }
     friend SQS_INLINE simd_group reciprocal(const simd_group& a) {
       if constexpr (V::has_estimate) {

@@ -103,6 +103,9 @@ density_plan plan_density(const raw_parameters<T>& p, const density_statistics<T
   const idx n = p.count();
   expects(s.gradient.extent(0) == n, "sqs::gaussian::plan_density: statistics of ", s.gradient.extent(0),
           " Gaussians for ", n, "; make new ones after Gaussians were added or removed");
+  expects(c.shrink > 0 && c.extent > 0 && c.most >= 0 && c.prune_opacity >= 0 && c.prune_opacity < 1,
+          "sqs::gaussian::plan_density: shrink is ", c.shrink, ", extent ", c.extent, " m, most ", c.most,
+          ", prune_opacity ", c.prune_opacity, "; give positive sizes and an opacity in [0, 1)");
   struct candidate {
     T pull;
     idx row;

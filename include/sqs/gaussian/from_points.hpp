@@ -109,6 +109,10 @@ inline std::vector<float> neighbour_distances(cpu& e, std::span<const vec3<float
 /// Adds a round Gaussian of standard deviation `scale` metres and the colour `rgb` in 0 .. 1 to a cloud.
 inline void add_round_gaussian(gaussian_cloud& g, vec3<float> mean, float scale, vec3<float> rgb,
                                float opacity = 0.1f) {
+  expects(scale > 0 && std::isfinite(scale) && opacity > 0 && opacity < 1, "sqs::add_round_gaussian: scale is ", scale,
+          " m and opacity ", opacity,
+          "; give a positive scale (points may coincide: put a floor under their distance) and "
+          "an opacity inside (0, 1)");
   const float s = std::log(scale);
   g.means.push_back(mean);
   g.log_scales.push_back({s, s, s});

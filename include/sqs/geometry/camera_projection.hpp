@@ -24,8 +24,6 @@ template <camera_model M> struct camera_traits {
   static constexpr bool deep = M != camera_model::orthographic;
   /// Every point in front of the camera has an image: `image_point::valid` need not be looked at.
   static constexpr bool always_valid = !mixed;
-  /// How many of the eight distortion numbers are read.
-  static constexpr int distortion = M == camera_model::opencv ? 8 : (M == camera_model::fisheye ? 4 : 0);
 };
 
 /// Calls f(std::integral_constant<camera_model, M>{}) for the model `m`.

@@ -44,9 +44,17 @@ template <class T> SQS_HD constexpr mat4<T> matrix(const se3<T>& x) {
   return {{r(0, 0), r(0, 1), r(0, 2), t.x, r(1, 0), r(1, 1), r(1, 2), t.y, r(2, 0), r(2, 1), r(2, 2), t.z, 0, 0, 0, 1}};
 }
 
-/// Returns `x` if it is finite and a proper rotation to 1e-3; raises otherwise.
+/// The nearest use of a pose whose rotation has drifted, as under an optimiser: its rows made orthonormal one after the
+/// other, the first kept in direction (Gram-Schmidt). The rows must not be parallel.
+template <class T> se3<T> orthonormalized(const se3<T>& x) {
+  const auto row = [&](int i) { return vec3<T>{x.rotation(i, 0), x.rotation(i, 1), x.rotation(i, 2)}; };
+  const vec3<T> a = normalized(row(0)), b = normalized(row(1) - dot(a, row(1)) * a), c = cross(a, b);
+  return {{{a.x, a.y, a.z, b.x, b.y, b.z, c.x, c.y, c.z}}, x.translation};
+}
+
+/// Returns `x` if it is finite and its rotation is proper to 1e-3; raises otherwise.
 ///
-/// Errors      precondition_error, naming `what`, for NaN, Inf, a reflection or a scaled rotation.
+/// Errors      precondition_error, naming `what`, for NaN, Inf, a reflection, a scaled or a sheared rotation.
 template <class T> se3<T> checked(const se3<T>& x, const char* what) {
   T sum = x.translation.x + x.translation.y + x.translation.z;
   for (const T v : x.rotation.a) { sum += v; }
@@ -58,6 +66,11 @@ template <class T> se3<T> checked(const se3<T>& x, const char* what) {
   const T det = determinant(x.rotation);
   expects(std::abs(det - T(1)) < T(1e-3), "sqs::se3: ", what, " has a rotation of determinant ", det,
           " instead of 1; check that the quaternion is (w,x,y,z) and not zero");
+  const mat3<T> unit = x.rotation * transposed(x.rotation);
+  for (int i = 0; i < 9; ++i) {
+    expects(std::abs(unit.a[i] - (i % 4 == 0 ? T(1) : T(0))) < T(1e-2), "sqs::se3: ", what,
+            " has a rotation whose rows are not orthogonal; see orthonormalized");
+  }
   return x;
 }
 

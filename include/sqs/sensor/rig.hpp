@@ -32,8 +32,14 @@ public:
   void add(const any_camera<T>& camera, const se3<T>& T_cam_ref) {
     expects(size_ < capacity, "sqs::camera_rig: view ", size_, " does not fit; a rig holds ", capacity,
             " cameras: use several rigs");
-    const posed_camera<T> view{checked(camera, "a camera of the rig"), checked(T_cam_ref, "T_cam_ref of the rig")};
+    const posed_camera<T> view{checked(camera, concat("camera ", size_, " of the rig").c_str()),
+                               checked(T_cam_ref, concat("T_cam_ref of camera ", size_, " of the rig").c_str())};
     views_[static_cast<std::size_t>(size_++)] = view;
+  }
+  /// New numbers for a view, as an optimiser moves them: finite, but the rotation may have drifted from a proper one.
+  void replace(int view, const any_camera<T>& camera, const se3<T>& T_cam_ref) {
+    views_[static_cast<std::size_t>(view)] = {checked(camera, concat("camera ", view, " of the rig").c_str()),
+                                              T_cam_ref};
   }
   int size() const { return size_; }
   const posed_camera<T>& operator[](int view) const { return views_[static_cast<std::size_t>(view)]; }

@@ -40,6 +40,18 @@ inline strip strip_of(const tile_grid& g, const tile_band& band, idx job, idx pa
   return {v, low + rows * part / parts, low + rows * (part + 1) / parts};
 }
 
+/// Numbers a strip of a view counts in: a row and a column more than it has tiles.
+inline idx counting_room_of_strip(const tile_grid::view& view, idx parts) {
+  return (view.tiles_x + 1) * ((view.tiles_y + parts - 1) / parts + 1);
+}
+/// The same for all strips of the first views.
+inline idx counting_room(const tile_grid& g, idx views, idx parts) {
+  idx room = 0;
+  for (idx v = 0; v < views; ++v) { room += parts * counting_room_of_strip(g[v], parts); }
+  return room;
+}
+inline constexpr idx most_strips = 32; // of a view
+
 } // namespace detail
 
 /// Sorts the records of every view by depth.
@@ -97,14 +109,16 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
     while (v + 1 < grid.count && row >= grid[v + 1].first_row) { ++v; }
     return grid[v].first_tile + (row - grid[v].first_row) * grid[v].tiles_x;
   };
-  tile_bins bins{band, tile_at_row(band.begin), tile_at_row(band.end), {}, {}};
+  tile_bins bins{tile_at_row(band.begin), tile_at_row(band.end), {}, {}};
   const idx tiles = bins.last_tile - bins.first_tile;
   constexpr idx unrolled = 4; // tiles of a row that are handled without a branch
   bins.begin = empty<idx, 1>(e, {tiles + 1});
   auto cursors = empty<std::uint32_t, 1>(e, {tiles});
   std::uint32_t* const cursor = cursors.data();
   // How the work is cut does not show in the result: a tile belongs to one strip, which sees all records in order.
-  const idx parts = grid.count >= e.thread_count() ? 1 : (2 * e.thread_count() + grid.count - 1) / grid.count;
+  const idx parts = grid.count >= e.thread_count()
+                        ? 1
+                        : std::min<idx>(detail::most_strips, (2 * e.thread_count() + grid.count - 1) / grid.count);
   const auto each_strip = [&](auto&& f) {
     parallel_for(e, grid.count * parts, 1, [&](idx begin, idx end) {
       for (idx j = begin; j < end; ++j) {
@@ -113,17 +127,13 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
       }
     });
   };
-  // Room for the counts of a strip, with a row and a column more than it has tiles.
-  idx room = 0;
-  for (idx v = 0; v < grid.count; ++v) {
-    room = std::max(room, (grid[v].tiles_x + 1) * ((grid[v].tiles_y + parts - 1) / parts + 1));
-  }
-  auto differences = zeros<std::int32_t, 2>(e, {grid.count * parts, room});
+  auto differences = zeros<std::int32_t, 1>(e, {detail::counting_room(grid, grid.count, parts)});
   const auto first_record = [&](idx v) { return p.first[static_cast<std::size_t>(v)]; };
   // Counts by differences: four corners of a box, then sums along x and along y.
   each_strip([&](idx job, const detail::strip& s, const tile_grid::view& view) {
     const idx columns = view.tiles_x + 1, rows = s.end - s.begin;
-    std::int32_t* const difference = differences.data() + job * room;
+    std::int32_t* const difference = differences.data() + detail::counting_room(grid, s.view, parts) +
+                                     job % parts * detail::counting_room_of_strip(view, parts);
     for (idx i = first_record(s.view); i < first_record(s.view + 1); ++i) {
       const tile_box b = p.boxes.data()[i];
       const idx y0 = std::max<idx>(b.y0, s.begin) - s.begin, y1 = std::min<idx>(b.y1, s.end) - s.begin;

@@ -25,6 +25,7 @@ template <raster_config Config> struct moment_plan {
 template <class T> struct blend_gradients {
   tensor<T, 2> moments;    ///< [M, moment_plan::count]
   tensor<T, 2> background; ///< [V,C]
+  bool finite = true;      ///< no NaN or Inf came in
 };
 
 namespace detail {
@@ -51,7 +52,7 @@ template <raster_config Config, class Tile, class T> void write_moments(const T*
 template <raster_config Config, class T>
 blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const tile_grid& grid) {
   return {zeros<T, 2>(e, {p.count(), moment_plan<Config>::count}),
-          zeros<T, 2>(e, {grid.count, raster_constants<Config, T>::channels})};
+          zeros<T, 2>(e, {grid.count, raster_constants<Config, T>::channels}), true};
 }
 
 /// Backward pass of `blend` for a band; adds to `sum`.
@@ -71,11 +72,13 @@ template <raster_config Config, class T> void blend_backward(cpu& e, const proje
   const idx tiles = bins.last_tile - bins.first_tile;
   auto entry_sums = empty<T, 2>(e, {bins.intersections(), width});
   auto tile_background = empty<T, 2>(e, {tiles, k::channels});
+  auto finite = empty<std::uint8_t, 1>(e, {tiles});
   const auto one_tile = [&](idx tile) {
     const auto at = detail::place_of<k::tile>(grid, tile);
     tile_type pixels;
     typename tile_type::batch_type batch;
-    pixels.start(at, grid, mask, out, d, tile_background.data() + (tile - bins.first_tile) * k::channels);
+    finite.data()[tile - bins.first_tile] =
+        pixels.start(at, grid, mask, out, d, tile_background.data() + (tile - bins.first_tile) * k::channels) ? 1 : 0;
     const idx begin = bins.begin.data()[tile - bins.first_tile], seen = begin + out.seen.data()[tile];
     for (idx i = begin; i < seen; i += batch.size) {
       const idx count = batch.fill(p.records.data(), bins.order.data() + i, seen - i, colours.data(), at);
@@ -91,6 +94,7 @@ template <raster_config Config, class T> void blend_backward(cpu& e, const proje
   parallel_for(e, tiles, 1, [&](idx begin, idx end) {
     for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + t); }
   });
+  sum.finite = sum.finite && std::find(finite.begin(), finite.end(), std::uint8_t{0}) == finite.end();
   // Part of a view's records: whoever has them walks all lists of the view, so that no two threads meet.
   const idx parts = grid.count >= e.thread_count() ? 1 : (e.thread_count() + grid.count - 1) / grid.count;
   parallel_for(e, grid.count * parts, 1, [&](idx job, idx) {

@@ -147,8 +147,9 @@ inline constexpr double ln2 = 0.69314718055994530942;
 /// First and past-the-last pixel of an axis whose centre lies in (low, high), as numbers.
 template <class R> void pixel_range(R low, R high, R pixels, R& first, R& last) {
   // Pixel j has its centre at j + 0.5. Clamped before any cast: extents may exceed every integer.
-  first = max(R(0), min(pixels, low + R(0.5)));
-  last = max(R(0), min(pixels, high + R(0.5)));
+  // In this order NaN becomes a number too.
+  first = max(min(low + R(0.5), pixels), R(0));
+  last = max(min(high + R(0.5), pixels), R(0));
 }
 
 template <class T> bool all_finite(const T* p, idx n) {
@@ -170,7 +171,7 @@ template <class T> bool all_finite(const T* p, idx n) {
 /// Gaussians are projected in chunks of this many: what a chunk needs stays in the first-level cache.
 inline constexpr idx projection_chunk = 1024, candidate_room = projection_chunk + 16;
 
-/// Finds which Gaussians of a chunk may be seen by which view.candidates[v * G + first ...] takes their indices.
+/// Finds which Gaussians of a chunk may be seen by which view.
 template <class K, class T> struct candidate_search {
   static constexpr int n = native_lanes<T>;
   using number = simd<T, n>;

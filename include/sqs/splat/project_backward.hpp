@@ -169,14 +169,14 @@ template <raster_config Config, class T> struct project_backward_lanes {
 
 /// Backward pass of `project` and of the colours.
 ///
-/// Shapes      moments [M, moment_plan::count] of `blend_backward`; results as the tensors of the scene, and per view.
+/// Shapes      `blend` of `blend_backward`; results as the tensors of the scene, and per view.
 /// Gradient    exact, but for the limits of the Jacobian's clamp, which count as constants; zero for what was not drawn
-///             and for Gaussians whose gradient overflows the scalar type.
-///             The extents only decide which pixels are looked at and have none.
+///             and for Gaussians whose gradient overflows the scalar type (not where NaN or Inf came in: that is passed
+///             on). The extents only decide which pixels are looked at and have none.
 /// Execution   view by view, parallel over records: bitwise the same for any thread count.
 template <raster_config Config, class T>
 scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<T>& rig, const projection<T>& p,
-                                    const tensor<T, 2>& moments, const raster_options<T>& options = {}) {
+                                    const blend_gradients<T>& blend, const raster_options<T>& options = {}) {
   using k = raster_constants<Config, T>;
   using plan = moment_plan<Config>;
   constexpr int n = native_lanes<T>, sh = k::sh_columns, first = k::sh_degree < 0 ? 0 : 3;
@@ -198,12 +198,12 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
     for (int l = 0; l < n; ++l) {
       const idx r = i + std::min(l, here - 1);
       index[l] = p.records.data()[r].gaussian;
-      moment[l] = moments.data() + r * plan::count;
+      moment[l] = blend.moments.data() + r * plan::count;
       if (l < here && p.boxes.data()[r].visible()) { real |= 1u << l; }
     }
     if (real == 0) { return; }
     detail::project_backward_lanes<Config, T> lanes(s, view[static_cast<std::size_t>(v)], index, moment, real);
-    real &= lanes.sound();
+    if (blend.finite) { real &= lanes.sound(); }
     if constexpr (k::sh_degree >= 0) { lanes.colours_backward(s, index, real, d.colours.data()); }
     const auto& o = lanes.out;
     for (int l = 0; l < here; ++l) {

@@ -30,9 +30,10 @@ template <class T> tensor<T, 2> camera_intrinsics(cpu& e, const camera_rig<T>& r
   }
   return out;
 }
-/// A rig with the numbers of `camera_poses` and `camera_intrinsics`; sizes and models stay.
+/// A rig with the numbers of `camera_poses` and `camera_intrinsics`; sizes and models stay. Rotations are taken as they
+/// are: an optimiser that moves all twelve numbers lets them drift, and `orthonormalized` brings them back.
 ///
-/// Errors      precondition_error for other shapes and for cameras that cannot be.
+/// Errors      precondition_error for other shapes, numbers that are not finite and cameras that cannot be.
 template <class T>
 camera_rig<T> with_cameras(const camera_rig<T>& rig, const tensor<T, 2>& poses, const tensor<T, 2>& intrinsics) {
   expects(poses.extent(0) == rig.size() && poses.extent(1) == 12 && intrinsics.extent(0) == rig.size() &&
@@ -40,8 +41,13 @@ camera_rig<T> with_cameras(const camera_rig<T>& rig, const tensor<T, 2>& poses, 
           "sqs::splat::rasterizer: poses is [", poses.extent(0), ", ", poses.extent(1), "] and intrinsics [",
           intrinsics.extent(0), ", ", intrinsics.extent(1), "] but both must be [", rig.size(),
           ", 12]; see camera_poses and camera_intrinsics");
-  camera_rig<T> out;
+  camera_rig<T> out = rig;
   for (int v = 0; v < rig.size(); ++v) {
+    for (idx i = 0; i < 12; ++i) {
+      expects(std::isfinite(poses(v, i)) && std::isfinite(intrinsics(v, i)), "sqs::splat::rasterizer: number ", i,
+              " of view ", v, " is ", poses(v, i), " in poses and ", intrinsics(v, i),
+              " in intrinsics; lower the step that moved it");
+    }
     auto camera = rig[v].camera;
     camera.fx = intrinsics(v, 0), camera.fy = intrinsics(v, 1), camera.cx = intrinsics(v, 2),
     camera.cy = intrinsics(v, 3);
@@ -49,7 +55,7 @@ camera_rig<T> with_cameras(const camera_rig<T>& rig, const tensor<T, 2>& poses, 
     se3<T> pose;
     std::copy_n(&poses(v, 0), 9, pose.rotation.a);
     pose.translation = {poses(v, 9), poses(v, 10), poses(v, 11)};
-    out.add(camera, pose);
+    out.replace(v, camera, pose);
   }
   return out;
 }
@@ -62,7 +68,7 @@ struct raster_memory {
 
 /// Renders G Gaussians into V cameras.
 ///
-/// Shapes      means [G,3] m in ref; scales [G,3] m; rotations [G,4] (w,x,y,z) of any length; opacities [G] in [0,1];
+/// Shapes      means [G,3] m in ref; scales [G,3] m; rotations [G,4] (w,x,y,z) of any length (1e-12 to 1e18 in float); opacities [G] in [0,1];
 ///             colours [G,columns], columns = C = Config.channels, with spherical harmonics 3 (degree+1)^2 + C - 3;
 ///             background [V,C]
 ///             -> image [V,H,W,C], depth [V,H,W] (accumulated: sum of weight times camera-frame z, m; other kinds and
@@ -139,7 +145,7 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     } else {
       one_band(s.bins);
     }
-    auto g = project_backward<Config>(e, s.gaussians, s.rig, s.projected, sums.moments, s.options);
+    auto g = project_backward<Config>(e, s.gaussians, s.rig, s.projected, sums, s.options);
     if constexpr (Cameras) {
       return std::tuple{std::move(g.means),     std::move(g.scales),    std::move(g.rotations),
                         std::move(g.opacities), std::move(g.colours),   std::move(sums.background),
@@ -150,11 +156,14 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     }
   }
 
-  /// Memory for M records (`counts.visible` and a few) and I intersections; see `raster_counts`.
+  /// Memory for M records (`counts.visible` and a few) and I intersections; see `raster_counts`. A row of tiles
+  /// that alone needs more than `band_bytes` takes more.
   template <class T> static raster_memory query_bytes(const camera_rig<T>& rig, idx gaussians, idx records,
                                                       idx intersections,
                                                       std::size_t band_bytes = raster_options<T>{}.band_bytes) {
     using k = constants<T>;
+    expects(gaussians >= 0 && records >= 0 && intersections >= 0, "sqs::splat::query_bytes: ", gaussians,
+            " Gaussians, ", records, " records and ", intersections, " intersections; counts are not negative");
     const auto grid = make_tile_grid<Config>(rig);
     const auto bytes = [](idx count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
     const std::size_t images = bytes(grid.pixels() * (k::channels + k::depths + 1), sizeof(T)) + bytes(grid.tiles(), 4);
@@ -162,8 +171,8 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     const std::size_t candidates = bytes(grid.count * (gaussians + gaussians / 32 + 2048), 4);
     const std::size_t sorted = bytes(records, 2 * sizeof(T) + 2 * 4 + sizeof(tile_box));
     const std::size_t slot = moment_plan<Config>::count * sizeof(T);
-    const std::size_t lists =
-        std::min(bytes(intersections, 4), band_bytes) + bytes(grid.tiles(), 12) + bytes(records, 8);
+    const std::size_t lists = std::min(bytes(intersections, 4), band_bytes) + bytes(grid.tiles(), 12) +
+                              bytes(detail::counting_room(grid, grid.count, detail::most_strips), 4);
     const std::size_t slots =
         std::min(bytes(intersections, slot), band_bytes) + bytes(grid.tiles() * k::channels, sizeof(T));
     const std::size_t moments = bytes(records * moment_plan<Config>::count, sizeof(T));
@@ -204,6 +213,10 @@ private:
             "sqs::splat::rasterizer: background is [", background.extent(0), ", ", background.extent(1),
             "] but must be [", rig.size(), ", ", k::channels,
             "] (one colour per view); check the rig and Config.channels");
+    for (idx i = 0; i < background.size(); ++i) {
+      expects(std::isfinite(background.data()[i]), "sqs::splat::rasterizer: background(", i / k::channels, ", ",
+              i % k::channels, ") is ", background.data()[i], "; give finite colours, every pixel shows them");
+    }
     s.projected = project<Config>(e, s.gaussians, rig, options.radii);
     s.counts = s.projected.counts;
     idx intersections = 0;

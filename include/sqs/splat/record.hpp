@@ -96,18 +96,10 @@ template <raster_config Config, class T> tile_grid make_tile_grid(const camera_r
 /// Consecutive tile rows of the grid, possibly over several views: what is held in memory at once.
 struct tile_band {
   idx begin = 0, end = 0;
-  /// The part of a box of view v that lies in the band.
-  tile_box clip(tile_box b, const tile_grid& g, idx v) const {
-    const idx low = begin - g[v].first_row, high = end - g[v].first_row;
-    const idx y0 = std::max<idx>(b.y0, low), y1 = std::min<idx>(b.y1, high);
-    if (y0 >= y1) { return {}; }
-    return {b.x0, static_cast<std::uint16_t>(y0), b.x1, static_cast<std::uint16_t>(y1)};
-  }
 };
 
 /// The lists of the tiles of a band, one after the other.
 struct tile_bins {
-  tile_band band;
   idx first_tile = 0, last_tile = 0;
   tensor<idx, 1> begin;          ///< [tiles of the band + 1], where each tile's list begins in `order`
   tensor<std::int32_t, 1> order; ///< record of each entry; longer than the lists

@@ -43,9 +43,13 @@ namespace detail {
 template <class T, int R>
 void check_option(const tensor<T, R>& x, const extents<R>& expected, const char* name, const char* form) {
   if (!x || x.shape() == expected) { return; }
-  raise<precondition_error>("sqs::splat::rasterizer: option ", name, " has ", x.size(), " elements, extents starting ",
-                            x.extent(0), ", but must be ", form, " with ", element_count(expected),
-                            " elements; make it for this rig and these Gaussians");
+  const auto list = [](const extents<R>& e) {
+    std::string s = concat("[", e[0]);
+    for (std::size_t i = 1; i < e.size(); ++i) { s += concat(", ", e[i]); }
+    return s + "]";
+  };
+  raise<precondition_error>("sqs::splat::rasterizer: option ", name, " is ", list(x.shape()), " but must be ",
+                            list(expected), ", ", form, "; make it for this rig and these Gaussians");
 }
 } // namespace detail
 

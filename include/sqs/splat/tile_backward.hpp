@@ -53,10 +53,12 @@ template <class K, class T> struct backward_tile {
   std::int32_t pair_entry[most_pairs + 16], pair_cell[most_pairs + 16];
   int first_pair[batch_type::size + 1];
 
-  /// Reads the gradients of the tile's pixels; returns the background's gradient in `d_background`.
-  void start(const tile_place& at, const tile_grid& grid, const raster_mask& mask, const blended<T>& out,
+  /// Reads the gradients of the tile's pixels; writes the background's gradient to `d_background`. Returns whether all
+  /// were finite.
+  bool start(const tile_place& at, const tile_grid& grid, const raster_mask& mask, const blended<T>& out,
              const image_gradients<T>& d, T* d_background) {
     planes p;
+    cell sum_of_rests(0);
     if (at.width == edge) {
       p.read(at, grid, out, d, d_background, std::integral_constant<int, edge>{});
     } else {
@@ -74,12 +76,19 @@ template <class K, class T> struct backward_tile {
         return shape::load(rows);
       };
       s.rest = load(p.rest);
+      sum_of_rests = sum_of_rests + (s.rest - s.rest); // NaN where it is not finite
       for (int c = 0; c < plan::fused; ++c) { s.d_value[c] = load(p.value + c * area); }
-      for (auto& m : s.d_median) { m = load(p.median); }
+      for (auto& m : s.d_median) {
+        m = load(p.median);
+        sum_of_rests = sum_of_rests + (m - m);
+      }
       if constexpr (plan::features > 0) {
         for (int c = 0; c < plan::features; ++c) { s.d_feature[c] = load(p.value + (plan::fused + c) * area); }
       }
     }
+    number all = sum_of_rests.r[0];
+    for (int r = 1; r < shape::registers; ++r) { all = all + sum_of_rests.r[r]; }
+    return sum_of(all) == T(0);
   }
 
   /// Replays a batch: sum[i] takes the sums of its entry i.
