@@ -194,7 +194,7 @@ TEST(project_point, gradient_where_the_clamp_acts) {
 }
 
 TEST(project_point, vectors_equal_scalars) {
-  constexpr int lanes = 8;
+  constexpr int lanes = native_lanes<float>;
   using many = simd<float, lanes>;
   const auto draw = random_stream::of(8, 2);
   for (const auto model : models) {

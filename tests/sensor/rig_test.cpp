@@ -51,7 +51,7 @@ TEST(camera_rig, refuses_distortion_that_is_not_finite) {
   c.distortion[4] = std::numeric_limits<float>::infinity();
   camera_rig<float> rig;
   EXPECT_THAT([&] { rig.add(c, {}); },
-              ThrowsMessage<precondition_error>(HasSubstr("a camera of the rig has distortion[4] = inf")));
+              ThrowsMessage<precondition_error>(HasSubstr("camera 0 of the rig has distortion[4] = inf")));
 }
 
 } // namespace

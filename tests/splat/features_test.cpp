@@ -9,6 +9,7 @@ namespace {
 
 using namespace features;
 using splat::raster_config;
+using sqs::test::message_of;
 
 scenes::recipe medium(std::uint64_t seed) {
   return {.gaussians = 150, .height = 35, .width = 50, .most_opacity = 1.0, .seed = seed};

@@ -364,7 +364,7 @@ TEST(camera_rig, names_its_limits) {
       [&] {
         bad.add({0, 1, 0, 0, 2, 2}, {});
       },
-      ThrowsMessage<precondition_error>(HasSubstr("a camera of the rig has singular intrinsics")));
+      ThrowsMessage<precondition_error>(HasSubstr("camera 0 of the rig has singular intrinsics")));
   EXPECT_EQ(bad.size(), 0);
 }
 
