@@ -535,6 +535,25 @@ template <class T, int N> simd<T, N> fma(simd<T, N> a, simd<T, N> b, simd<T, N> 
   return a * b + c;
 }
 
+/// a b + c, rounded once on every processor: in double where a float has no such instruction.
+template <class T, int N> simd<T, N> rounded_once(simd<T, N> a, simd<T, N> b, simd<T, N> c) {
+#if !defined(__FMA__)
+  if constexpr (sizeof(T) == 4) {
+    simd<T, N> r;
+    for (int i = 0; i < N; ++i) {
+      r.v[i] = static_cast<T>(static_cast<double>(a.v[i]) * static_cast<double>(b.v[i]) + static_cast<double>(c.v[i]));
+    }
+    return r;
+  }
+#endif
+  return fma(a, b, c);
+}
+template <class T>
+  requires std::is_floating_point_v<T> SQS_HD T rounded_once(T a, T b, T c) {
+    using std::fma;
+    return fma(a, b, c);
+  }
+
 /// 1 / x to float's last bit or so.
 template <class T, int N> simd<T, N> reciprocal(simd<T, N> x) {
   if constexpr (simd<T, N>::has_estimate) {

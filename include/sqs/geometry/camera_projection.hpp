@@ -138,18 +138,22 @@ template <class T, class R> SQS_HD clamped<R> clamp_for(const camera_constants<T
 /// Source      OpenCV, calib3d (see `any_camera`); Zwicker et al. 2002 for the Jacobian.
 template <camera_model M, class T, class R>
 SQS_HD image_point<R> project_point(const camera_constants<T>& c, vec3<R> p_cam) {
-  using std::fma; // once rounded: hundreds of pixels from the corner the last bit of u is all that is left of a pixel
+  // Rounded once: hundreds of pixels from the corner the last bit of u is what is left of a pixel.
   const R zero(0), fx(c.fx), fy(c.fy), cx(c.cx), cy(c.cy);
   if constexpr (M == camera_model::pinhole) {
     const auto k = detail::clamp_for(c, p_cam);
     const R jx = fx * k.w, jy = fy * k.w;
-    return {fma(fx, k.x, cx), fma(fy, k.y, cy), {jx, zero, -jx * k.kx}, {zero, jy, -jy * k.ky}, zero <= R(1)};
+    return {rounded_once(fx, k.x, cx),
+            rounded_once(fy, k.y, cy),
+            {jx, zero, -jx * k.kx},
+            {zero, jy, -jy * k.ky},
+            zero <= R(1)};
   } else if constexpr (M == camera_model::opencv) {
     const auto k = detail::clamp_for(c, p_cam);
     const auto at = detail::distort(c.distortion, k.x, k.y), j = detail::distort(c.distortion, k.kx, k.ky);
     const R jx = fx * k.w, jy = fy * k.w;
-    return {fma(fx, at.x, cx),
-            fma(fy, at.y, cy),
+    return {rounded_once(fx, at.x, cx),
+            rounded_once(fy, at.y, cy),
             {jx * j.xx, jx * j.xy, -jx * (j.xx * k.kx + j.xy * k.ky)},
             {jy * j.xy, jy * j.yy, -jy * (j.xy * k.kx + j.yy * k.ky)},
             k.x * k.x + k.y * k.y <= R(c.valid)};
