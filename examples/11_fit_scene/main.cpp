@@ -161,6 +161,9 @@ std::vector<shown_row> write_pictures(cpu& exec, const options& o, const network
 int run(const options& o) {
   cpu exec{.threads = o.threads};
   const int height = o.width * 9 / 16;
+  std::error_code failed;
+  std::filesystem::create_directories(o.out, failed);
+  expects(!failed, "--out: cannot make the folder ", o.out, ": ", failed.message(), "; name one that can be written");
   const auto frame = [&]() -> sample {
     if (!o.data.empty()) { return nuscenes_dataset{o.data}.sample(o.sample); }
     return procedural_dataset({.seed = o.seed, .scenes = o.sample + 1, .height = height, .width = o.width})
@@ -179,7 +182,6 @@ int run(const options& o) {
     return metric::score_rendering(image, in.rgb, depth, in.depth);
   };
 
-  std::filesystem::create_directories(o.out);
   const auto before = score();
   const auto start = std::chrono::steady_clock::now();
   fit(exec, o, in, m);
@@ -216,7 +218,8 @@ int main(int argc, char** argv) {
   CLI::App app{"Fits Gaussians to one moment of six cameras and a LiDAR.\n"
                "Example: fit_scene --data pandaset-nuscenes --out out"};
   app.option_defaults()->always_capture_default();
-  app.add_option("--data", o.data, "folder of a data set in the nuScenes format; none: a computed street");
+  app.add_option("--data", o.data, "folder of a data set in the nuScenes format; none: a computed street")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--sample", o.sample, "which key frame")->check(CLI::Range(0, 1'000'000));
   app.add_option("--out", o.out, "folder of the results");
   app.add_option("--steps", o.steps, "of the optimiser")->check(CLI::Range(0, 1'000'000));

@@ -13,3 +13,5 @@
 #include <sqs/core/reflect.hpp>
 #include <sqs/core/reflect_hana.hpp>
 #include <sqs/core/simd.hpp>
+#include <sqs/core/simd_group.hpp>
+#include <sqs/core/simd_shuffle.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sqs/core/simd.hpp>
+#include <sqs/core/simd_group.hpp>
+#include <sqs/core/simd_shuffle.hpp>
 
 #include <gtest/gtest.h>
 
@@ -91,6 +92,66 @@ TYPED_TEST(simd_widths, exp2_and_log2_and_reciprocal_are_as_exact_as_they_say) {
   EXPECT_LE(worst_reciprocal, 3 * digits<V>);
   EXPECT_EQ(exp2(V(0))[0], 1);
   EXPECT_EQ(exp2(V(-3))[V::size - 1], 0.125);
+}
+
+// A group does register by register what a register does.
+TYPED_TEST(simd_widths, groups_equal_their_registers) {
+  using V = TypeParam;
+  using group = simd_group<V, 3>;
+  group a, b;
+  for (int r = 0; r < 3; ++r) {
+    a.r[r] = lanes_of<V>([&](int i) { return 0.25 * (i - 1) + r; });
+    b.r[r] = lanes_of<V>([&](int i) { return 1.5 - 0.5 * i + 0.1 * r; });
+  }
+  const auto chosen = select(a < b, a, b), both = select((a < b) & (a > group(0)), a, b);
+  const auto exponential = exp2(a), product = fma(a, b, a), inverse = reciprocal(b * b + group(1));
+  for (int r = 0; r < 3; ++r) {
+    const V x = a.r[r], y = b.r[r];
+    for (int i = 0; i < V::size; ++i) {
+      EXPECT_EQ(chosen.r[r][i], x[i] < y[i] ? x[i] : y[i]);
+      EXPECT_EQ(both.r[r][i], x[i] < y[i] && x[i] > 0 ? x[i] : y[i]);
+      EXPECT_EQ(exponential.r[r][i], exp2(x)[i]);
+      EXPECT_EQ(product.r[r][i], fma(x, y, x)[i]);
+      EXPECT_EQ(inverse.r[r][i], reciprocal(y * y + V(1))[i]);
+      EXPECT_EQ(max(a, b).r[r][i], std::max(x[i], y[i]));
+      EXPECT_EQ(abs(-a).r[r][i], std::abs(x[i]));
+    }
+  }
+}
+
+TYPED_TEST(simd_widths, lists_of_lanes_and_transposition) {
+  using V = TypeParam;
+  using T = typename V::value_type;
+  std::array<std::int32_t, 2 * V::size + 16> list{};
+  const auto odd = lanes_of<V>([](int i) { return i % 2; }) > V(0);
+  ASSERT_EQ(store_indices(odd, 100, list.data()), V::size / 2);
+  for (int i = 0; i < V::size / 2; ++i) { EXPECT_EQ(list[static_cast<std::size_t>(i)], 100 + 2 * i + 1); }
+  std::array<std::int32_t, 32> bits{};
+  ASSERT_EQ(store_bits(0x8005u, 16, bits.data()), 3);
+  EXPECT_EQ(bits[0], 16);
+  EXPECT_EQ(bits[1], 18);
+  EXPECT_EQ(bits[2], 31);
+
+  constexpr int n = V::size;
+  T rows[n][4], columns[4][n], back[n][4];
+  const T* in[n];
+  T* out[n];
+  for (int j = 0; j < n; ++j) {
+    for (int i = 0; i < 4; ++i) { rows[j][i] = static_cast<T>(10 * j + i); }
+    in[j] = rows[j], out[j] = back[j];
+  }
+  transpose_fours<T, n>(in, {columns[0], columns[1], columns[2], columns[3]});
+  untranspose_fours<T, n>({V::load(columns[0]), V::load(columns[1]), V::load(columns[2]), V::load(columns[3])}, out);
+  for (int j = 0; j < n; ++j) {
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ(columns[i][j], rows[j][i]);
+      EXPECT_EQ(back[j][i], rows[j][i]);
+    }
+  }
+  const T numbers[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16,
+                       17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33,
+                       34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48};
+  for (int i = 0; i < n; ++i) { EXPECT_EQ(V::strided(numbers, 3)[i], 3 * i); }
 }
 
 } // namespace

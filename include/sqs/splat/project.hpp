@@ -5,6 +5,7 @@
 /// are looked at with a bound on the extent, then those that may be seen are projected; both a register of Gaussians
 /// at a time. The way back is project_backward.hpp.
 
+#include <sqs/core/simd_shuffle.hpp>
 #include <sqs/exec/parallel.hpp>
 #include <sqs/gaussian/spherical_harmonics.hpp>
 #include <sqs/geometry/camera_projection.hpp>

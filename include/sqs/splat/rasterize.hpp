@@ -68,8 +68,8 @@ struct raster_memory {
 
 /// Renders G Gaussians into V cameras.
 ///
-/// Shapes      means [G,3] m in ref; scales [G,3] m; rotations [G,4] (w,x,y,z) of any length (1e-12 to 1e18 in float); opacities [G] in [0,1];
-///             colours [G,columns], columns = C = Config.channels, with spherical harmonics 3 (degree+1)^2 + C - 3;
+/// Shapes      means [G,3] m in ref; scales [G,3] m; rotations [G,4] (w,x,y,z) of any length (1e-12 to
+///             1e18 in float); opacities [G] in [0,1]; colours [G,columns], columns = C = Config.channels, with spherical harmonics 3 (degree+1)^2 + C - 3;
 ///             background [V,C]
 ///             -> image [V,H,W,C], depth [V,H,W] (accumulated: sum of weight times camera-frame z, m; other kinds and
 ///             several of them, [V,H,W,D]: see `depth_kinds`), transmittance [V,H,W] (what is left for the background).
@@ -81,8 +81,8 @@ struct raster_memory {
 ///             which count as constants.
 /// Execution   parallel over Gaussians, views and tiles; bitwise the same for any thread count, forward and backward.
 ///             Equal depths are drawn in order of index. All memory comes from the executor's pool.
-/// Errors      precondition_error for shapes that do not match (naming the tensor), an empty rig and, in the uniform
-///             layout, views of different sizes. Gaussians with NaN or Inf are drawn nowhere, have gradient zero and are
+/// Errors      precondition_error for shapes that do not match (naming the tensor), an empty rig, a
+///             background that is not finite and, in the uniform layout, views of different sizes. Gaussians with NaN or Inf are drawn nowhere, have gradient zero and are
 ///             counted in `saved.counts`.
 /// Cost        O(V G) to project, O(I) to bin I tile intersections; 20 + 2C (forward) and 45 + 6C (backward) flop per
 ///             (pixel, Gaussian) pair.

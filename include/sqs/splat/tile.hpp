@@ -4,7 +4,8 @@
 /// A tile as the blend sees it: cells of 4 x 4 pixels, and for a batch of the tile's Gaussians the list of those that
 /// reach each cell. Forward and backward share everything here, so that both see the same bits.
 
-#include <sqs/core/simd.hpp>
+#include <sqs/core/simd_group.hpp>
+#include <sqs/core/simd_shuffle.hpp>
 #include <sqs/splat/scene.hpp>
 
 namespace sqs::splat::detail {

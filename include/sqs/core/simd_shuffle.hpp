@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// What moves numbers between lanes: lists of set lanes, sums of many registers, transposition.
+
+#include <sqs/core/simd.hpp>
+
+namespace sqs {
+
+/// Writes base + i for every lane i that is set to out, in order; returns how many. Up to N numbers past the last one
+/// may be overwritten.
+template <class T, int N, bool Register>
+int store_indices(simd_mask<T, N, Register> m, std::int32_t base, std::int32_t* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (Register && N == 16) {
+    const auto index = _mm512_add_epi32(_mm512_set1_epi32(base),
+                                        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(m.v, index));
+    return std::popcount(static_cast<unsigned>(m.v));
+  }
+#endif
+  int n = 0;
+  for (unsigned left = bits_of(m); left != 0; left &= left - 1) { out[n++] = base + std::countr_zero(left); }
+  return n;
+}
+
+/// Writes base + i for every bit i < 16 that is set to out, in order; returns how many. Up to 16 numbers past the last one
+/// may be overwritten.
+inline int store_bits(unsigned bits, std::int32_t base, std::int32_t* out) {
+#if defined(SQS_MASK_REGISTERS)
+  return store_indices(simd_mask<float, 16, true>{static_cast<__mmask16>(bits)}, base, out);
+#else
+  int n = 0;
+  for (; bits != 0; bits &= bits - 1) { out[n++] = base + std::countr_zero(bits); }
+  return n;
+#endif
+}
+
+/// The sum of each of `count` vectors, to out[0 .. count-1]. Sixteen at a time: each step halves the lanes a sum is
+/// spread over and puts two sums into one register, so that sixteen sums cost 45 instructions and not 16 x 8. Up to
+/// fifteen numbers past the last one may be overwritten. Always in the same order.
+template <class T, int N> void sums_of(const simd<T, N>* x, idx count, T* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    const auto halves = [](__m512 a, __m512 b) {
+      return _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xEE);
+    };
+    const auto quarters = [](__m512 a, __m512 b) {
+      return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xDD);
+    };
+    const auto pairs = [](__m512 a, __m512 b) {
+      const __m512d c = _mm512_castps_pd(a), d = _mm512_castps_pd(b);
+      return _mm512_castpd_ps(_mm512_unpacklo_pd(c, d)) + _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
+    };
+    const auto singles = [](__m512 a, __m512 b) {
+      return _mm512_shuffle_ps(a, b, 0x88) + _mm512_shuffle_ps(a, b, 0xDD);
+    };
+    for (; count > 0; x += 16, out += 16, count -= 16) {
+      if (count < 16) {
+        for (idx i = 0; i < count; ++i) { out[i] = sum_of(x[i]); }
+        break;
+      }
+      const auto q = [&](int i) { return quarters(halves(x[i].v, x[i + 4].v), halves(x[i + 8].v, x[i + 12].v)); };
+      const simd<T, N> sum = typename simd<T, N>::vector(singles(pairs(q(0), q(1)), pairs(q(2), q(3))));
+      sum.store(out);
+    }
+    return;
+  }
+#endif
+  for (idx i = 0; i < count; ++i) { out[i] = sum_of(x[i]); }
+}
+
+/// Reads four numbers from each of N places and writes them transposed: out[i][j] = in[j][i].
+template <class T, int N> SQS_INLINE void transpose_fours(const T* const (&in)[N], T* const (&out)[4]) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    // Quarter q of rows[r] holds the four numbers of place 4 q + r; the quarters are then transposed one like the other.
+    __m512 rows[4];
+    for (int r = 0; r < 4; ++r) {
+      const auto quarter = [&](int q) { return _mm_loadu_ps(in[4 * q + r]); };
+      rows[r] = _mm512_insertf32x4(
+          _mm512_insertf32x4(_mm512_insertf32x4(_mm512_castps128_ps512(quarter(0)), quarter(1), 1), quarter(2), 2),
+          quarter(3), 3);
+    }
+    const __m512 low = _mm512_unpacklo_ps(rows[0], rows[1]), high = _mm512_unpackhi_ps(rows[0], rows[1]);
+    const __m512 low2 = _mm512_unpacklo_ps(rows[2], rows[3]), high2 = _mm512_unpackhi_ps(rows[2], rows[3]);
+    _mm512_storeu_ps(out[0], _mm512_shuffle_ps(low, low2, 0x44));
+    _mm512_storeu_ps(out[1], _mm512_shuffle_ps(low, low2, 0xEE));
+    _mm512_storeu_ps(out[2], _mm512_shuffle_ps(high, high2, 0x44));
+    _mm512_storeu_ps(out[3], _mm512_shuffle_ps(high, high2, 0xEE));
+    return;
+  }
+#endif
+#if defined(__has_builtin) && !defined(__CUDACC__)
+#if __has_builtin(__builtin_shufflevector)
+  if constexpr (N % 4 == 0 && sizeof(T) == 4) {
+    using v = simd<T, 4>;
+    for (int j = 0; j < N; j += 4) {
+      const auto a = v::load(in[j]).v, b = v::load(in[j + 1]).v, c = v::load(in[j + 2]).v, d = v::load(in[j + 3]).v;
+      const auto low = __builtin_shufflevector(a, b, 0, 4, 1, 5), high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+      const auto low2 = __builtin_shufflevector(c, d, 0, 4, 1, 5), high2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      v(__builtin_shufflevector(low, low2, 0, 1, 4, 5)).store(out[0] + j);
+      v(__builtin_shufflevector(low, low2, 2, 3, 6, 7)).store(out[1] + j);
+      v(__builtin_shufflevector(high, high2, 0, 1, 4, 5)).store(out[2] + j);
+      v(__builtin_shufflevector(high, high2, 2, 3, 6, 7)).store(out[3] + j);
+    }
+    return;
+  }
+#endif
+#endif
+  for (int j = 0; j < N; ++j) {
+    for (int i = 0; i < 4; ++i) { out[i][j] = in[j][i]; }
+  }
+}
+
+/// The way back: out[j][i] = in[i][j] for the N lanes j of four registers.
+template <class T, int N> SQS_INLINE void untranspose_fours(const simd<T, N> (&in)[4], T* const (&out)[N]) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    const __m512 low = _mm512_unpacklo_ps(in[0].v, in[1].v), high = _mm512_unpackhi_ps(in[0].v, in[1].v);
+    const __m512 low2 = _mm512_unpacklo_ps(in[2].v, in[3].v), high2 = _mm512_unpackhi_ps(in[2].v, in[3].v);
+    const __m512 rows[4] = {_mm512_shuffle_ps(low, low2, 0x44), _mm512_shuffle_ps(low, low2, 0xEE),
+                            _mm512_shuffle_ps(high, high2, 0x44), _mm512_shuffle_ps(high, high2, 0xEE)};
+    for (int r = 0; r < 4; ++r) {
+      _mm_storeu_ps(out[r], _mm512_castps512_ps128(rows[r]));
+      _mm_storeu_ps(out[4 + r], _mm512_extractf32x4_ps(rows[r], 1));
+      _mm_storeu_ps(out[8 + r], _mm512_extractf32x4_ps(rows[r], 2));
+      _mm_storeu_ps(out[12 + r], _mm512_extractf32x4_ps(rows[r], 3));
+    }
+    return;
+  }
+#endif
+  for (int j = 0; j < N; ++j) {
+    for (int i = 0; i < 4; ++i) { out[j][i] = in[i][j]; }
+  }
+}
+
+} // namespace sqs
