@@ -102,6 +102,7 @@ template <splat::raster_config Config> struct stages {
   splat::projection<float> p;
   splat::tile_bins bins;
   splat::blended<float> out;
+  splat::reached_cells reached;
 
   stages(cpu& exec, const workload& of)
       : w(of),
@@ -112,14 +113,14 @@ template <splat::raster_config Config> struct stages {
         out(splat::make_blended<Config, float>(e, grid)) {
     blend();
   }
-  void blend() { splat::blend<Config>(e, p, grid, bins, w.s.colours, w.background, {}, out); }
+  void blend() { splat::blend<Config>(e, p, grid, bins, w.s.colours, w.background, {}, out, &reached); }
   auto blend_backward(const splat::image_gradients<float>& d) const {
     auto sum = splat::make_blend_gradients<Config>(e, p, grid);
-    splat::blend_backward<Config>(e, p, grid, bins, w.s.colours, {}, out, d, sum);
+    splat::blend_backward<Config>(e, p, grid, bins, reached, w.s.colours, {}, out, d, sum);
     return sum;
   }
   auto project_backward(const splat::blend_gradients<float>& d) const {
-    return splat::project_backward<Config>(e, w.s, w.rig, p, d.moments);
+    return splat::project_backward<Config>(e, w.s, w.rig, p, d);
   }
   /// The gradient of the image in the form the stages take.
   splat::image_gradients<float> given(const tensor<float, 4>& d_image) const {

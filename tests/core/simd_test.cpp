@@ -152,6 +152,35 @@ TYPED_TEST(simd_widths, lists_of_lanes_and_transposition) {
                        17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33,
                        34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48};
   for (int i = 0; i < n; ++i) { EXPECT_EQ(V::strided(numbers, 3)[i], 3 * i); }
+  V triples[3];
+  load_triples(numbers, triples);
+  for (int i = 0; i < n; ++i) {
+    for (int c = 0; c < 3; ++c) { EXPECT_EQ(triples[c][i], 3 * i + c); }
+  }
+  if constexpr (n % 4 == 0) {
+    V x[4];
+    for (int r = 0; r < 4; ++r) {
+      x[r] = lanes_of<V>([&](int i) { return n * r + i; });
+    }
+    transpose_quarters(x);
+    for (int r = 0; r < 4; ++r) { // quarter q of register r was quarter r of register q
+      for (int i = 0; i < n; ++i) { EXPECT_EQ(x[r][i], n * (i / (n / 4)) + n / 4 * r + i % (n / 4)); }
+    }
+  }
+}
+
+TYPED_TEST(simd_widths, low_words) {
+  using V = TypeParam;
+  using T = typename V::value_type;
+  const T base = static_cast<T>(idx{1} << (std::numeric_limits<T>::digits - 1)); // whole numbers show in the last bits
+  std::array<std::uint16_t, V::size + 1> words{};
+  words[V::size] = 7;
+  store_low_words(lanes_of<V>([&](int i) { return base + static_cast<T>(1 << (i % 16)) + static_cast<T>(i % 2); }),
+                  words.data());
+  for (int i = 0; i < V::size; ++i) {
+    EXPECT_EQ(words[static_cast<std::size_t>(i)], static_cast<std::uint16_t>((1 << (i % 16)) + i % 2)) << i;
+  }
+  EXPECT_EQ(words[V::size], 7);
 }
 
 } // namespace

@@ -70,6 +70,24 @@ TEST(parallel, scan_and_sort) {
     EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
   }
 }
+TEST(parallel, radix_sort_looks_at_the_low_bits_only) {
+  cpu e{.threads = 2};
+  for (const int bits : {0, 1, 11, 12, 27, 33, 64}) {
+    const idx n = 40000;
+    const auto s = random_stream::of(5, bits);
+    const std::uint64_t mask = bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
+    std::vector<std::uint64_t> keys(static_cast<std::size_t>(n)), spare(keys.size());
+    std::vector<idx> rows(keys.size()), spare_rows(keys.size());
+    for (idx i = 0; i < n; ++i) { keys[static_cast<std::size_t>(i)] = s.bits(i); }
+    std::iota(rows.begin(), rows.end(), 0);
+    auto expected = rows;
+    std::stable_sort(expected.begin(), expected.end(), [&](idx a, idx b) {
+      return (keys[static_cast<std::size_t>(a)] & mask) < (keys[static_cast<std::size_t>(b)] & mask);
+    });
+    radix_sort_pairs(e, keys.data(), rows.data(), spare.data(), spare_rows.data(), n, bits);
+    EXPECT_EQ(rows, expected) << bits << " bits";
+  }
+}
 
 TEST(gemm, all_transposes_against_the_plain_loop) {
   cpu e{.threads = 2};

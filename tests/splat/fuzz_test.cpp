@@ -122,8 +122,7 @@ bool same_bits(const rendering& a, const rendering& b) {
 std::vector<float> row_of(const rendering& r, std::size_t at) {
   std::vector<float> row;
   const auto take = [&](const std::vector<float>& d, std::size_t columns) {
-    const auto first = d.begin() + static_cast<std::ptrdiff_t>(at * columns);
-    row.insert(row.end(), first, first + static_cast<std::ptrdiff_t>(columns));
+    for (std::size_t c = 0; c < columns; ++c) { row.push_back(d[at * columns + c]); }
   };
   take(r.d_means, 3), take(r.d_scales, 3), take(r.d_rotations, 4), take(r.d_opacities, 1), take(r.d_colours, 3);
   return row;

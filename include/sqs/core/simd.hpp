@@ -326,7 +326,7 @@ template <class T>
 template <class T, int N> simd<T, N> reciprocal(simd<T, N> x) {
   if constexpr (simd<T, N>::has_estimate) {
     const auto e = simd<T, N>::estimate(x);
-    return e * (T(2) - x * e);
+    return e * fma(-x, e, simd<T, N>(T(2)));
   } else {
     return T(1) / x;
   }

@@ -36,14 +36,33 @@ inline int store_bits(unsigned bits, std::int32_t base, std::int32_t* out) {
 #endif
 }
 
+/// Writes the lowest 16 bits of each number.
+template <class T, int N> SQS_INLINE void store_low_words(simd<T, N> x, std::uint16_t* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(_mm512_castps_si512(x.v)));
+    return;
+  }
+#endif
+  using whole = typename detail::whole_number<sizeof(T)>::type;
+  for (int i = 0; i < N; ++i) { out[i] = static_cast<std::uint16_t>(std::bit_cast<whole>(T(x.v[i]))); }
+}
+
 /// The sum of each of `count` vectors, to out[0 .. count-1]. Sixteen at a time: each step halves the lanes a sum is
 /// spread over and puts two sums into one register, so that sixteen sums cost 45 instructions and not 16 x 8. Up to
 /// fifteen numbers past the last one may be overwritten. Always in the same order.
 template <class T, int N> void sums_of(const simd<T, N>* x, idx count, T* out) {
 #if defined(SQS_MASK_REGISTERS)
   if constexpr (N == 16 && sizeof(T) == 4) {
-    const auto halves = [](__m512 a, __m512 b) {
-      return _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xEE);
+    const auto halves = [](const simd<T, N>& a, const simd<T, N>& b) { // read one by one: that needs no shuffle
+      const auto half = [](const simd<T, N>& of, int i) {
+        return _mm256_loadu_ps(reinterpret_cast<const T*>(&of) + 8 * i);
+      };
+      const auto side_by_side = [](__m256 low, __m256 high) {
+        return _mm512_castsi512_ps(
+            _mm512_inserti64x4(_mm512_castps_si512(_mm512_castps256_ps512(low)), _mm256_castps_si256(high), 1));
+      };
+      return side_by_side(half(a, 0), half(b, 0)) + side_by_side(half(a, 1), half(b, 1));
     };
     const auto quarters = [](__m512 a, __m512 b) {
       return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xDD);
@@ -60,7 +79,7 @@ template <class T, int N> void sums_of(const simd<T, N>* x, idx count, T* out) {
         for (idx i = 0; i < count; ++i) { out[i] = sum_of(x[i]); }
         break;
       }
-      const auto q = [&](int i) { return quarters(halves(x[i].v, x[i + 4].v), halves(x[i + 8].v, x[i + 12].v)); };
+      const auto q = [&](int i) { return quarters(halves(x[i], x[i + 4]), halves(x[i + 8], x[i + 12])); };
       const simd<T, N> sum = typename simd<T, N>::vector(singles(pairs(q(0), q(1)), pairs(q(2), q(3))));
       sum.store(out);
     }
@@ -133,6 +152,62 @@ template <class T, int N> SQS_INLINE void untranspose_fours(const simd<T, N> (&i
   for (int j = 0; j < N; ++j) {
     for (int i = 0; i < 4; ++i) { out[j][i] = in[i][j]; }
   }
+}
+
+#if defined(SQS_MASK_REGISTERS)
+namespace detail {
+/// Sixteen numbers picked from the 48 of three registers, two of them first.
+struct lane_choice {
+  alignas(64) std::int32_t first[16], second[16];
+  /// The numbers chosen from three registers: choice(i) in 0 .. 47 for lane i.
+  template <class F> static constexpr lane_choice of(F choice) {
+    lane_choice c{};
+    for (int i = 0; i < 16; ++i) {
+      const int from = choice(i);
+      c.first[i] = from < 32 ? from : 0;
+      c.second[i] = from < 32 ? i : from - 16; // those already there, or the third register's
+    }
+    return c;
+  }
+  SQS_INLINE __m512 operator()(__m512 a, __m512 b, __m512 c) const {
+    return _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, _mm512_load_si512(first), b), _mm512_load_si512(second), c);
+  }
+};
+} // namespace detail
+#endif
+
+/// Reads N triples that lie one after the other: out[c] gets number c of each.
+template <class T, int N> SQS_INLINE void load_triples(const T* in, simd<T, N> (&out)[3]) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    static constexpr detail::lane_choice plane[3] = {detail::lane_choice::of([](int i) { return 3 * i; }),
+                                                     detail::lane_choice::of([](int i) { return 3 * i + 1; }),
+                                                     detail::lane_choice::of([](int i) { return 3 * i + 2; })};
+    const __m512 a = _mm512_loadu_ps(in), b = _mm512_loadu_ps(in + 16), c = _mm512_loadu_ps(in + 32);
+    for (int p = 0; p < 3; ++p) { out[p].v = plane[p](a, b, c); }
+    return;
+  }
+#endif
+  for (int c = 0; c < 3; ++c) { out[c] = simd<T, N>::strided(in + c, 3); }
+}
+
+/// Transposes the 4 x 4 blocks of N / 4 numbers that four registers consist of.
+template <class T, int N> SQS_INLINE void transpose_quarters(simd<T, N> (&x)[4]) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    const __m512 a = _mm512_shuffle_f32x4(x[0].v, x[1].v, 0x44), b = _mm512_shuffle_f32x4(x[0].v, x[1].v, 0xEE);
+    const __m512 c = _mm512_shuffle_f32x4(x[2].v, x[3].v, 0x44), d = _mm512_shuffle_f32x4(x[2].v, x[3].v, 0xEE);
+    x[0].v = _mm512_shuffle_f32x4(a, c, 0x88), x[1].v = _mm512_shuffle_f32x4(a, c, 0xDD);
+    x[2].v = _mm512_shuffle_f32x4(b, d, 0x88), x[3].v = _mm512_shuffle_f32x4(b, d, 0xDD);
+    return;
+  }
+#endif
+  constexpr int part = N / 4;
+  simd<T, N> y[4];
+  for (int r = 0; r < 4; ++r) {
+    for (int i = 0; i < N; ++i) { y[r].v[i] = x[i / part].v[r * part + i % part]; }
+  }
+  for (int r = 0; r < 4; ++r) { x[r] = y[r]; }
 }
 
 } // namespace sqs

@@ -54,10 +54,14 @@ template <class T> T exclusive_scan(cpu&, const T* in, T* out, idx n) {
 /// Cost        ceil(bits / 11) passes over the data.
 template <class Key, class Value>
 void radix_sort_pairs(cpu& e, Key* keys, Value* values, Key* scratch_keys, Value* scratch_values, idx n, int bits) {
-  constexpr int digit_bits = 11, digits = 1 << digit_bits, most_chunks = 8;
+  constexpr int most_digit_bits = 11, most_chunks = 8;
+  if (bits <= 0) { return; }
+  const int passes = (bits + most_digit_bits - 1) / most_digit_bits;
+  const int digit_bits = (bits + passes - 1) / passes; // few lists to write to at once: as few as the passes allow
+  const std::size_t digits = std::size_t{1} << digit_bits;
   const idx step = std::max<idx>(1 << 14, (n + most_chunks - 1) / most_chunks);
   const idx chunks = (n + step - 1) / step;
-  std::array<std::array<std::uint32_t, digits>, most_chunks> count;
+  std::array<std::array<std::uint32_t, 1 << most_digit_bits>, most_chunks> count;
   expects(n < (idx{1} << 32), "sqs::radix_sort_pairs: ", n, " pairs; split them into ranges below 2^32");
   Key *from = keys, *to = scratch_keys;
   Value *from_value = values, *to_value = scratch_values;
@@ -65,7 +69,7 @@ void radix_sort_pairs(cpu& e, Key* keys, Value* values, Key* scratch_keys, Value
     const auto digit = [&](Key k) { return static_cast<std::size_t>((k >> shift) & Key(digits - 1)); };
     parallel_for(e, n, step, [&](idx begin, idx end) {
       auto& c = count[static_cast<std::size_t>(begin / step)];
-      c.fill(0);
+      std::fill_n(c.begin(), digits, 0u);
       for (idx i = begin; i < end; ++i) { ++c[digit(from[i])]; }
     });
     std::uint32_t sum = 0;

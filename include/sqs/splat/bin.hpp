@@ -66,12 +66,17 @@ template <class T> depth_order sort_by_depth(cpu& e, const projection<T>& p, con
   auto other_values = empty<std::int32_t, 1>(e, {m});
   const auto one_view = [&](idx v) {
     const idx first = p.first[static_cast<std::size_t>(v)], last = p.first[static_cast<std::size_t>(v) + 1];
+    key least = std::numeric_limits<key>::max(), most = 0;
     for (idx i = first; i < last; ++i) {
-      keys.data()[i] = detail::depth_key(p.records.data()[i].depth);
+      const key k = detail::depth_key(p.records.data()[i].depth);
+      least = std::min(least, k), most = std::max(most, k);
+      keys.data()[i] = k;
       out.record.data()[i] = static_cast<std::int32_t>(i);
     }
+    for (idx i = first; i < last; ++i) { keys.data()[i] -= least; } // fewer bits to sort by
+    const int bits = first < last ? static_cast<int>(std::bit_width(most - least)) : 0;
     radix_sort_pairs(e, keys.data() + first, out.record.data() + first, other_keys.data() + first,
-                     other_values.data() + first, last - first, static_cast<int>(8 * sizeof(key)));
+                     other_values.data() + first, last - first, bits);
     for (idx i = first; i < last; ++i) { out.box.data()[i] = p.boxes.data()[out.record.data()[i]]; }
   };
   if (grid.count == 1) { // the sort is parallel by itself where no loop is around it

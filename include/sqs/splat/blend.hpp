@@ -58,10 +58,13 @@ template <class K, class T> struct forward_tile {
     }
   }
   bool open() const { return std::find(open_cells, open_cells + shape::cells, true) != open_cells + shape::cells; }
-  void add(batch_type& batch) {
+  /// Blends a batch; `bits` takes the cells that were reached.
+  void add(batch_type& batch, cell_bits<batch_type>& bits) {
     std::fill_n(length, shape::cells, 0);
+    typename batch_type::number sum{};
     batch.find_cells([&](int c, int first, const auto& reached) {
       length[c] += store_indices(reached, first, list[c] + length[c]);
+      bits.add(c, first, reached, sum);
     });
     for (int c = 0; c < shape::cells; ++c) {
       if (!open_cells[c] || length[c] == 0) { continue; }
@@ -193,6 +196,10 @@ template <class K, class T> void store_tile(const forward_tile<K, T>& tile, cons
 
 } // namespace detail
 
+/// For every entry of a band's lists, the cells it reaches that had pixels left to draw: [I, words], bit c % 16 of word
+/// c / 16 for cell c. Entries that were not looked at have none of it written.
+using reached_cells = tensor<std::uint16_t, 2>;
+
 /// Memory for the images of a grid.
 template <raster_config Config, class T> blended<T> make_blended(cpu& e, const tile_grid& grid) {
   using k = raster_constants<Config, T>;
@@ -200,26 +207,32 @@ template <raster_config Config, class T> blended<T> make_blended(cpu& e, const t
           empty<T, 1>(e, {grid.pixels()}), empty<std::int32_t, 1>(e, {grid.tiles()})};
 }
 
-/// Blends the lists of a band's tiles into the images.
+/// Blends the lists of a band's tiles into the images; `reached`, if not null, becomes what the way back needs.
 ///
 /// Shapes      records and bins of the same configuration; colours [G, columns]; background [V,C].
 /// Execution   parallel over tiles; bitwise the same for any thread count.
 /// Cost        20 + 2C flop per (pixel, Gaussian) pair looked at.
 template <raster_config Config, class T>
 void blend(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins, const tensor<T, 2>& colours,
-           const tensor<T, 2>& background, const raster_mask& mask, blended<T>& out) {
+           const tensor<T, 2>& background, const raster_mask& mask, blended<T>& out, reached_cells* reached = nullptr) {
   using k = raster_constants<Config, T>;
+  constexpr int words = detail::tile_shape<k, T>::words;
+  if (reached != nullptr) { *reached = empty<std::uint16_t, 2>(e, {bins.intersections(), words}); }
   const auto one_tile = [&](idx tile) {
     const auto at = detail::place_of<k::tile>(grid, tile);
     detail::forward_tile<k, T> pixels;
     typename detail::forward_tile<k, T>::batch_type batch;
+    detail::cell_bits<decltype(batch)> bits;
     pixels.start(at, grid, mask);
     const idx begin = bins.begin.data()[tile - bins.first_tile], end = bins.begin.data()[tile - bins.first_tile + 1];
     idx i = begin;
     const bool drawn = !mask.tiles || mask.tiles.data()[tile] != 0;
     while (i < end && drawn && pixels.open()) {
-      i += batch.fill(p.records.data(), bins.order.data() + i, end - i, colours.data(), at);
-      pixels.add(batch);
+      batch.fill(p.records.data(), bins.order.data() + i, end - i, colours.data(), at);
+      bits.start(pixels.open_cells);
+      pixels.add(batch, bits);
+      if (reached != nullptr) { bits.store(batch.count, reached->data() + i * words); }
+      i += batch.count;
     }
     out.seen.data()[tile] = static_cast<std::int32_t>(i - begin);
     detail::store_tile(pixels, at, grid, background.data() + at.view * k::channels, out);
@@ -227,6 +240,34 @@ void blend(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bin
   parallel_for(e, bins.last_tile - bins.first_tile, 1, [&](idx begin, idx end) {
     for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + t); }
   });
+}
+
+/// What `blend` puts into `reached`, with cells more that had no pixel left to draw.
+template <raster_config Config, class T>
+reached_cells find_reached(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins,
+                           const tensor<T, 2>& colours, const blended<T>& out) {
+  using k = raster_constants<Config, T>;
+  using batch_type = typename detail::forward_tile<k, T>::batch_type;
+  using shape = typename batch_type::shape;
+  auto reached = empty<std::uint16_t, 2>(e, {bins.intersections(), shape::words});
+  parallel_for(e, bins.last_tile - bins.first_tile, 1, [&](idx first, idx last) {
+    batch_type batch;
+    detail::cell_bits<batch_type> bits;
+    bool all[shape::cells];
+    std::fill_n(all, shape::cells, true);
+    bits.start(all);
+    for (idx t = first; t < last; ++t) {
+      const idx tile = bins.first_tile + t, begin = bins.begin.data()[t], end = begin + out.seen.data()[tile];
+      const auto at = detail::place_of<k::tile>(grid, tile);
+      for (idx i = begin; i < end; i += batch.count) {
+        batch.fill(p.records.data(), bins.order.data() + i, end - i, colours.data(), at);
+        typename batch_type::number sum{};
+        batch.find_cells([&](int c, int from, const auto& mask) { bits.add(c, from, mask, sum); });
+        bits.store(batch.count, reached.data() + i * shape::words);
+      }
+    }
+  });
+  return reached;
 }
 
 } // namespace sqs::splat

@@ -48,6 +48,9 @@ template <raster_config Config, class Tile, class T> void write_moments(const T*
 
 } // namespace detail
 
+/// Entries of the lists whose sums are held at once: few enough for the second-level cache.
+inline constexpr idx entries_of_group = idx{1} << 15;
+
 /// Gradients of nothing: what `blend_backward` adds to.
 template <raster_config Config, class T>
 blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const tile_grid& grid) {
@@ -57,20 +60,35 @@ blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const ti
 
 /// Backward pass of `blend` for a band; adds to `sum`.
 ///
-/// Shapes      `out` holds what `blend` returned for the same arguments.
+/// Shapes      `out` and `reached` hold what `blend` returned for the same arguments.
 /// Gradient    see `moment_plan`, and the background. None passes a capped alpha.
-/// Execution   parallel over tiles, then over records; bitwise the same for any thread count and any bands: every entry
-///             of a tile's list has sums of its own, which are added up per record in the order of the tiles.
-/// Cost        45 + 6C flop per pair looked at, 4 (6 + C) bytes per intersection in float.
-template <raster_config Config, class T> void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid,
-                                                             const tile_bins& bins, const tensor<T, 2>& colours,
-                                                             const raster_mask& mask, const blended<T>& out,
-                                                             const image_gradients<T>& d, blend_gradients<T>& sum) {
+/// Execution   group of tiles after group: parallel over tiles, then over records. Bitwise the same for any thread count
+///             and any bands: every entry of a tile's list has sums of its own, which are added up per record in the
+///             order of the tiles.
+/// Cost        45 + 6C flop per pair looked at; memory for the sums of `entries_of_group` entries, or of the longest list.
+template <raster_config Config, class T>
+void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins,
+                    const reached_cells& reached, const tensor<T, 2>& colours, const raster_mask& mask,
+                    const blended<T>& out, const image_gradients<T>& d, blend_gradients<T>& sum) {
   using k = raster_constants<Config, T>;
   using tile_type = detail::backward_tile<k, T>;
   constexpr int width = moment_plan<Config>::count;
   const idx tiles = bins.last_tile - bins.first_tile;
-  auto entry_sums = empty<T, 2>(e, {bins.intersections(), width});
+  constexpr int words = detail::tile_shape<k, T>::words;
+  // Tiles go in groups whose sums stay in the cache until they are added up.
+  const auto list = [&](idx t) { return bins.begin.data()[t]; };
+  const auto group_end = [&](idx t) {
+    const idx most = list(t) + entries_of_group;
+    do { ++t; } while (t < tiles && list(t + 1) <= most);
+    return t;
+  };
+  idx longest = 0;
+  for (idx g = 0; g < tiles; g = group_end(g)) { longest = std::max(longest, list(group_end(g)) - list(g)); }
+  idx first_of_group = 0;
+  // Of the entries that add something, at the beginning of each tile's part of the group.
+  auto entry_sums = empty<T, 2>(e, {longest, width});
+  auto entry_record = empty<std::int32_t, 1>(e, {longest});
+  auto entries = empty<std::int32_t, 1>(e, {tiles});
   auto tile_background = empty<T, 2>(e, {tiles, k::channels});
   auto finite = empty<std::uint8_t, 1>(e, {tiles});
   const auto one_tile = [&](idx tile) {
@@ -80,42 +98,55 @@ template <raster_config Config, class T> void blend_backward(cpu& e, const proje
     finite.data()[tile - bins.first_tile] =
         pixels.start(at, grid, mask, out, d, tile_background.data() + (tile - bins.first_tile) * k::channels) ? 1 : 0;
     const idx begin = bins.begin.data()[tile - bins.first_tile], seen = begin + out.seen.data()[tile];
-    for (idx i = begin; i < seen; i += batch.size) {
-      const idx count = batch.fill(p.records.data(), bins.order.data() + i, seen - i, colours.data(), at);
+    if (tile + 1 < bins.last_tile) { pixels.expect(detail::place_of<k::tile>(grid, tile + 1), grid, out, d); }
+    idx i = begin - first_of_group; // of the sums
+    for (idx next = begin; next < seen;) {
+      std::int32_t* const record = entry_record.data() + i;
+      next +=
+          pixels.choose(p.records.data(), bins.order.data() + next, reached.data() + next * words, seen - next, record);
+      const int count = pixels.chosen;
+      if (count == 0) { break; }
+      batch.fill(p.records.data(), record, count, colours.data(), at);
       pixels.add(batch);
       T total[batch.size * tile_type::sums + 16];
       sums_of(pixels.sum[0], count * tile_type::sums, total);
-      for (idx j = 0; j < count; ++j) {
+      for (int j = 0; j < count; ++j) {
         detail::write_moments<Config, tile_type>(total + j * tile_type::sums, batch.depth[j],
                                                  entry_sums.data() + (i + j) * width);
       }
+      i += count;
     }
+    entries.data()[tile - bins.first_tile] = static_cast<std::int32_t>(i - (begin - first_of_group));
   };
-  parallel_for(e, tiles, 1, [&](idx begin, idx end) {
-    for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + t); }
-  });
-  sum.finite = sum.finite && std::find(finite.begin(), finite.end(), std::uint8_t{0}) == finite.end();
-  // Part of a view's records: whoever has them walks all lists of the view, so that no two threads meet.
-  const idx parts = grid.count >= e.thread_count() ? 1 : (e.thread_count() + grid.count - 1) / grid.count;
-  parallel_for(e, grid.count * parts, 1, [&](idx job, idx) {
-    const idx v = job / parts, part = job % parts;
-    const idx first_record = p.first[static_cast<std::size_t>(v)],
-              size = p.first[static_cast<std::size_t>(v) + 1] - first_record;
-    const idx low = first_record + size * part / parts, high = first_record + size * (part + 1) / parts;
-    const idx first = std::max(bins.first_tile, grid[v].first_tile),
-              last = std::min(bins.last_tile, grid[v + 1].first_tile);
-    for (idx t = first; t < last; ++t) {
-      const idx begin = bins.begin.data()[t - bins.first_tile], end = begin + out.seen.data()[t];
-      for (idx i = begin; i < end; ++i) {
-        const idx record = bins.order.data()[i];
-        __builtin_prefetch(sum.moments.data() + idx{bins.order.data()[std::min(i + 12, end - 1)]} * width, 1);
-        if (record < low || record >= high) { continue; }
-        const T* from = entry_sums.data() + i * width;
-        T* const to = sum.moments.data() + record * width;
-        for (int j = 0; j < width; ++j) { to[j] += from[j]; }
+  for (idx g = 0; g < tiles; g = group_end(g)) {
+    first_of_group = list(g);
+    const idx last = group_end(g);
+    parallel_for(e, last - g, 4, [&](idx begin, idx end) {
+      for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + g + t); }
+    });
+    // Whoever has a part of the records walks all lists, so that no two threads meet.
+    const idx first_view = detail::place_of<k::tile>(grid, bins.first_tile + g).view,
+              last_view = detail::place_of<k::tile>(grid, bins.first_tile + last - 1).view;
+    const idx first_record = p.first[static_cast<std::size_t>(first_view)],
+              records = p.first[static_cast<std::size_t>(last_view) + 1] - first_record;
+    const idx parts = e.thread_count();
+    parallel_for(e, parts, 1, [&](idx part, idx) {
+      const idx low = first_record + records * part / parts, high = first_record + records * (part + 1) / parts;
+      for (idx t = g; t < last; ++t) {
+        const idx begin = list(t) - first_of_group, end = begin + entries.data()[t];
+        for (idx i = begin; i < end; ++i) {
+          const idx record = entry_record.data()[i];
+          const T* next = sum.moments.data() + idx{entry_record.data()[std::min(i + 12, end - 1)]} * width;
+          __builtin_prefetch(next, 1), __builtin_prefetch(next + width - 1, 1);
+          if (record < low || record >= high) { continue; }
+          const T* from = entry_sums.data() + i * width;
+          T* const to = sum.moments.data() + record * width;
+          for (int j = 0; j < width; ++j) { to[j] += from[j]; }
+        }
       }
-    }
-  });
+    });
+  }
+  sum.finite = sum.finite && std::find(finite.begin(), finite.end(), std::uint8_t{0}) == finite.end();
   for (idx v = 0; v < grid.count; ++v) {
     T* const to = sum.background.data() + v * k::channels;
     const idx first = std::max(bins.first_tile, grid[v].first_tile),

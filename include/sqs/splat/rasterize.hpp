@@ -100,8 +100,9 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     camera_rig<T> rig;
     tile_grid grid;
     projection<T> projected;
-    depth_order order; ///< only if the call goes in bands
-    tile_bins bins;    ///< of the whole grid, unless the call goes in bands
+    depth_order order;     ///< only if the call goes in bands
+    tile_bins bins;        ///< of the whole grid, unless the call goes in bands
+    reached_cells reached; ///< the same
     blended<T> out;
     raster_counts counts;
     raster_options<T> options;
@@ -137,13 +138,16 @@ template <raster_config Config = raster_config{}> struct rasterizer {
                                d_depth.template reshaped<2>({pixels, k::depths}),
                                d_transmittance.template reshaped<1>({pixels})};
     auto sums = make_blend_gradients<Config>(e, s.projected, s.grid);
-    const auto one_band = [&](const tile_bins& bins) {
-      blend_backward<Config>(e, s.projected, s.grid, bins, s.gaussians.colours, s.options.mask, s.out, d, sums);
+    const auto& colours = s.gaussians.colours;
+    const auto one_band = [&](const tile_bins& bins, const reached_cells& reached) {
+      blend_backward<Config>(e, s.projected, s.grid, bins, reached, colours, s.options.mask, s.out, d, sums);
     };
     if (s.order.record) {
-      each_band(e, s.projected, s.grid, s.order, s.options.band_bytes, one_band);
+      each_band(e, s.projected, s.grid, s.order, s.options.band_bytes, [&](const tile_bins& bins) {
+        one_band(bins, find_reached<Config>(e, s.projected, s.grid, bins, colours, s.out));
+      });
     } else {
-      one_band(s.bins);
+      one_band(s.bins, s.reached);
     }
     auto g = project_backward<Config>(e, s.gaussians, s.rig, s.projected, sums, s.options);
     if constexpr (Cameras) {
@@ -170,11 +174,13 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     const std::size_t projected = bytes(records, sizeof(projected_gaussian<T>) + sizeof(tile_box));
     const std::size_t candidates = bytes(grid.count * (gaussians + gaussians / 32 + 2048), 4);
     const std::size_t sorted = bytes(records, 2 * sizeof(T) + 2 * 4 + sizeof(tile_box));
-    const std::size_t slot = moment_plan<Config>::count * sizeof(T);
-    const std::size_t lists = std::min(bytes(intersections, 4), band_bytes) + bytes(grid.tiles(), 12) +
+    const std::size_t lists = std::min(bytes(intersections, bytes_per_intersection<T>), band_bytes) +
+                              bytes(grid.tiles(), 16) +
                               bytes(detail::counting_room(grid, grid.count, detail::most_strips), 4);
+    // A group's sums, or those of the longest list, which holds no Gaussian twice.
+    const idx summed = std::min(intersections, std::max(entries_of_group, std::min(gaussians, records)));
     const std::size_t slots =
-        std::min(bytes(intersections, slot), band_bytes) + bytes(grid.tiles() * k::channels, sizeof(T));
+        bytes(summed, 4 + moment_plan<Config>::count * sizeof(T)) + bytes(grid.tiles(), 5 + k::channels * sizeof(T));
     const std::size_t moments = bytes(records * moment_plan<Config>::count, sizeof(T));
     const std::size_t gradients = bytes(gaussians * (11 + k::columns), sizeof(T));
     const std::size_t slack = std::size_t{1} << 16; // rounding of blocks, and per-view numbers
@@ -194,12 +200,14 @@ private:
       begin = end;
     }
   }
-  template <class T> static constexpr std::size_t bytes_per_intersection = 4 + moment_plan<Config>::count * sizeof(T);
+  /// The list and the cells.
+  template <class T> static constexpr std::size_t bytes_per_intersection =
+      4 + 2 * detail::tile_shape<constants<T>, T>::words;
 
   template <class Saved, class T> static auto run(cpu& e, const scene<T>& gaussians, const tensor<T, 2>& background,
                                                   const camera_rig<T>& rig, const raster_options<T>& options) {
     using k = constants<T>;
-    Saved s{gaussians, rig, make_tile_grid<Config>(rig), {}, {}, {}, {}, {}, options};
+    Saved s{gaussians, rig, make_tile_grid<Config>(rig), {}, {}, {}, {}, {}, {}, options};
     if constexpr (!jagged) {
       for (int v = 1; v < rig.size(); ++v) {
         const auto &c = rig[v].camera, &first = rig[0].camera;
@@ -225,16 +233,17 @@ private:
     if (options.counts != nullptr) { *options.counts = s.counts; }
     s.out = make_blended<Config, T>(e, s.grid);
     auto order = sort_by_depth(e, s.projected, s.grid);
-    const auto one_band = [&](const tile_bins& bins) {
-      blend<Config>(e, s.projected, s.grid, bins, s.gaussians.colours, background, options.mask, s.out);
+    const auto one_band = [&](const tile_bins& bins, reached_cells* reached) {
+      blend<Config>(e, s.projected, s.grid, bins, s.gaussians.colours, background, options.mask, s.out, reached);
     };
     const bool in_bands = static_cast<std::size_t>(intersections) > options.band_bytes / bytes_per_intersection<T>;
     if (in_bands) {
-      each_band(e, s.projected, s.grid, order, options.band_bytes, one_band);
+      each_band(e, s.projected, s.grid, order, options.band_bytes,
+                [&](const tile_bins& bins) { one_band(bins, nullptr); });
       s.order = std::move(order);
     } else {
       s.bins = bin(e, s.projected, s.grid, order, {0, s.grid.rows()});
-      one_band(s.bins);
+      one_band(s.bins, &s.reached);
     }
     const idx v = rig.size(), h = rig[0].camera.height, w = rig[0].camera.width, pixels = s.grid.pixels();
     if constexpr (jagged) {

@@ -14,7 +14,7 @@ namespace sqs::splat::detail {
 /// once: what does not depend on the transmittance is computed for all of them together.
 template <class K, class T> struct tile_shape {
   static constexpr int tile = K::tile, edge = 4, pixels = edge * edge;
-  static constexpr int across = tile / edge, cells = across * across;
+  static constexpr int across = tile / edge, cells = across * across, words = (cells + 15) / 16;
   static constexpr int lanes = native_lanes<T>, registers = pixels / lanes;
   static constexpr int together = registers >= 4 ? 1 : 4 / registers; ///< Gaussians of a pack
   using number = simd<T, lanes>;
@@ -170,6 +170,20 @@ template <class K, class T, int Size> struct tile_batch {
     return p;
   }
 
+  /// Fills across_at and down_at: what `find_cells` does, too.
+  SQS_INLINE void place() {
+    for (int first = 0; first < count; first += n) {
+      const auto load = [&](const T* p) { return number::load(p + first); };
+      const number cx = load(x) - x0, cy = load(y) - y0, sx = load(lx), kx = load(k), sy = load(ly);
+      for (int row = 0; row < shape::across; ++row) {
+        const number middle_y = first_centre(row, cy) + to_middle;
+        (sy * middle_y).store(down_at[row] + first);
+        for (int i = 0; i < shape::across; ++i) {
+          (sx * fma(kx, middle_y, first_centre(i, cx) + to_middle)).store(across_at[row * shape::across + i] + first);
+        }
+      }
+    }
+  }
   /// Fills across_at and down_at, and calls reached(cell, first, mask) for every cell and every register of entries: which of first, first + 1, ... reach
   /// the cell. They do if the largest value of their form over the cell's pixel centres reaches the cut. That lies at
   /// the centre, if the cell contains it, or else on an edge that faces it.
@@ -183,25 +197,63 @@ template <class K, class T, int Size> struct tile_batch {
       constexpr T far_edge = T(shape::edge - 1);
       number left[shape::across], near_x[shape::across], wanted_y[shape::across];
       for (int i = 0; i < shape::across; ++i) {
-        left[i] = T(i * shape::edge) + T(0.5) - cx;
+        left[i] = first_centre(i, cx);
         near_x[i] = max(left[i], min(left[i] + far_edge, number())); // 0 inside
         wanted_y[i] = -turn * near_x[i];
       }
       for (int row = 0; row < shape::across; ++row) {
-        const number top = T(row * shape::edge) + T(0.5) - cy, bottom = top + far_edge;
+        const number top = first_centre(row, cy), bottom = top + far_edge;
         const number near_y = max(top, min(bottom, number())), shift = kx * near_y, down = sy * near_y;
-        const number down2 = down * down, middle_y = top + T(1.5);
+        const number down2 = down * down, middle_y = top + to_middle;
         (sy * middle_y).store(down_at[row] + first);
         for (int i = 0; i < shape::across; ++i) {
           const number dy = max(top, min(bottom, wanted_y[i])), dx = max(left[i], min(left[i] + far_edge, -shift));
           const number a1 = sx * fma(kx, dy, near_x[i]), d1 = sy * dy, a2 = sx * (dx + shift);
           const number form = min(fma(a1, a1, d1 * d1), fma(a2, a2, down2));
           const int cell = row * shape::across + i;
-          (sx * fma(kx, middle_y, left[i] + T(1.5))).store(across_at[cell] + first);
+          (sx * fma(kx, middle_y, left[i] + to_middle)).store(across_at[cell] + first);
           reached(cell, first, real & !(form > reach));
         }
       }
     }
+  }
+
+private:
+  /// From Gaussians at `centre` to the first pixel centre of cell column (or row) i, and from there to the cell's middle.
+  static SQS_INLINE number first_centre(int i, number centre) { return T(i * shape::edge) + T(0.5) - centre; }
+  static constexpr T to_middle = T(1.5);
+};
+
+/// The cells each Gaussian of a batch reaches, from what `find_cells` calls: bit c % 16 of word c / 16.
+template <class Batch> struct cell_bits {
+  using shape = typename Batch::shape;
+  using number = typename Batch::number;
+  using T = std::remove_cvref_t<decltype(Batch::x0)>;
+  static constexpr int words = shape::words;
+  // Powers of two added to this appear as bits in the lowest digits.
+  static constexpr T base = T(idx{1} << (std::numeric_limits<T>::digits - 1));
+  T bit[shape::cells]; ///< of each cell, 0 where no pixel is left to draw
+  T sums[words][Batch::room];
+
+  void start(const bool (&open_cells)[shape::cells]) {
+    for (int c = 0; c < shape::cells; ++c) { bit[c] = open_cells[c] ? T(1 << c % 16) : T(0); }
+  }
+  /// `sum` is the caller's: a local variable stays in a register.
+  template <class Mask> SQS_INLINE void add(int c, int first, const Mask& reached, number& sum) {
+    if (c % 16 == 0) { sum = number(base); }
+    sum = sum + select(reached, number(bit[c]), number());
+    if (c % 16 == 15 || c == shape::cells - 1) { sum.store(sums[c / 16] + first); }
+  }
+  /// Writes the words of each entry.
+  void store(int count, std::uint16_t* out) const {
+    std::uint16_t word[words][Batch::room];
+    for (int w = 0; w < words; ++w) {
+      for (int i = 0; i < count; i += Batch::n) { store_low_words(number::load(sums[w] + i), word[w] + i); }
+    }
+    for (int i = 0; words > 1 && i < count; ++i) {
+      for (int w = 0; w < words; ++w) { out[i * words + w] = word[w][i]; }
+    }
+    if constexpr (words == 1) { std::copy_n(word[0], count, out); }
   }
 };
 
@@ -236,6 +288,28 @@ template <int Pixels, class T> void deinterleave_fours(const T* pixels, idx chan
     const T* from[n];
     for (int l = 0; l < n; ++l) { from[l] = pixels + (x + l) * channels; }
     transpose_fours<T, n>(from, {planes + x, planes + stride + x, planes + 2 * stride + x, planes + 3 * stride + x});
+  }
+}
+
+/// Calls f(index, cell) for the cells of a plane of a tile's pixels, which lie row by row.
+template <class Shape, class T, class F> SQS_INLINE void load_cells(const T* plane, F&& f) {
+  using cell = typename Shape::cell;
+  constexpr int edge = Shape::edge;
+  for (int row = 0; row < Shape::across; ++row, plane += edge * Shape::tile) {
+    if constexpr (Shape::registers == 1 && Shape::across % 4 == 0) { // four cells at a time
+      for (int i = 0; i < Shape::across; i += 4) {
+        typename Shape::number x[4];
+        for (int y = 0; y < 4; ++y) { x[y] = Shape::number::load(plane + i * edge + y * Shape::tile); }
+        transpose_quarters(x);
+        for (int j = 0; j < 4; ++j) { f(row * Shape::across + i + j, cell{{x[j]}}); }
+      }
+    } else {
+      for (int i = 0; i < Shape::across; ++i) {
+        T pixels[Shape::pixels];
+        for (int y = 0; y < edge; ++y) { std::copy_n(plane + i * edge + y * Shape::tile, edge, pixels + y * edge); }
+        f(row * Shape::across + i, Shape::load(pixels));
+      }
+    }
   }
 }
 

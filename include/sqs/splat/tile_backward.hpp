@@ -52,6 +52,8 @@ template <class K, class T> struct backward_tile {
   pair pairs[most_pairs + shape::together];
   std::int32_t pair_entry[most_pairs + 16], pair_cell[most_pairs + 16];
   int first_pair[batch_type::size + 1];
+  int chosen = 0;
+  std::uint16_t words[batch_type::size + 1][shape::words]; ///< the cells each of those chosen reaches
 
   /// Reads the gradients of the tile's pixels; writes the background's gradient to `d_background`. Returns whether all
   /// were finite.
@@ -64,36 +66,54 @@ template <class K, class T> struct backward_tile {
     } else {
       p.read(at, grid, out, d, d_background, at.width);
     }
-    for (int index = 0; index < shape::cells; ++index) {
-      auto& s = cells[index];
-      open_cells[index] = start_cell<shape>(index, at, grid, mask, s.t);
-      const int corner = index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
-      const auto load = [&](const T* plane) {
-        T rows[shape::pixels];
-        for (int r = 0; r < shape::edge; ++r) {
-          std::copy_n(plane + corner + r * edge, shape::edge, rows + r * shape::edge);
-        }
-        return shape::load(rows);
-      };
-      s.rest = load(p.rest);
-      sum_of_rests = sum_of_rests + (s.rest - s.rest); // NaN where it is not finite
-      for (int c = 0; c < plan::fused; ++c) { s.d_value[c] = load(p.value + c * area); }
-      for (auto& m : s.d_median) {
-        m = load(p.median);
-        sum_of_rests = sum_of_rests + (m - m);
-      }
-      if constexpr (plan::features > 0) {
-        for (int c = 0; c < plan::features; ++c) { s.d_feature[c] = load(p.value + (plan::fused + c) * area); }
-      }
+    for (int i = 0; i < shape::cells; ++i) { open_cells[i] = start_cell<shape>(i, at, grid, mask, cells[i].t); }
+    load_cells<shape>(p.rest, [&](int i, const cell& x) {
+      cells[i].rest = x;
+      sum_of_rests = sum_of_rests + (x - x); // NaN where it is not finite
+    });
+    for (int c = 0; c < plan::fused; ++c) {
+      load_cells<shape>(p.value + c * area, [&](int i, const cell& x) { cells[i].d_value[c] = x; });
+    }
+    if constexpr (K::median) {
+      load_cells<shape>(p.median, [&](int i, const cell& x) {
+        cells[i].d_median[0] = x;
+        sum_of_rests = sum_of_rests + (x - x);
+      });
+    }
+    for (int c = 0; c < plan::features; ++c) {
+      load_cells<shape>(p.value + (plan::fused + c) * area, [&](int i, const cell& x) { cells[i].d_feature[c] = x; });
     }
     number all = sum_of_rests.r[0];
     for (int r = 1; r < shape::registers; ++r) { all = all + sum_of_rests.r[r]; }
     return sum_of(all) == T(0);
   }
 
-  /// Replays a batch: sum[i] takes the sums of its entry i.
+  /// Takes from a list of `left` entries and the cells they reach up to a batch of those that reach pixels not finished;
+  /// the rest could not add anything. Writes their records; returns how many of the list it went through.
+  idx choose(const projected_gaussian<T>* records, const std::int32_t* order, const std::uint16_t* reached, idx left,
+             std::int32_t* record) {
+    unsigned open[shape::words]{};
+    for (int c = 0; c < shape::cells; ++c) { open[c / 16] |= open_cells[c] ? 1u << c % 16 : 0u; }
+    chosen = 0;
+    idx i = 0;
+    for (; i < left && chosen < batch_type::size; ++i) { // written in any case: the next overwrites what adds nothing
+      record[chosen] = order[i];
+      __builtin_prefetch(&records[order[std::min(i + 32, left - 1)]]);
+      unsigned any = 0;
+      for (int w = 0; w < shape::words; ++w) {
+        const unsigned bits = reached[i * shape::words + w] & open[w];
+        words[chosen][w] = static_cast<std::uint16_t>(bits);
+        any |= bits;
+      }
+      chosen += any != 0 ? 1 : 0;
+    }
+    return i;
+  }
+  /// Replays the batch of those chosen: sum[i] takes the sums of entry i.
   void add(batch_type& batch) {
-    list_pairs(batch);
+    fetch_next_rows();
+    batch.place();
+    list_pairs();
     find_alphas(batch);
     for (int i = 0; i < batch.count; ++i) {
       if constexpr (plan::features > 0) { features_along(i, batch); }
@@ -107,7 +127,31 @@ template <class K, class T> struct backward_tile {
     }
   }
 
+  /// Names the tile whose pixels will be read next: they are fetched a few rows with every batch, while it is replayed.
+  void expect(const tile_place& at, const tile_grid& grid, const blended<T>& out, const image_gradients<T>& d) {
+    const auto& view = grid[at.view];
+    const idx first = view.first_pixel + idx{at.y0} * view.width + at.x0;
+    const T* rows[4] = {d.image.data() + first * K::channels, out.image.data() + first * K::channels,
+                        d.transmittance.data() + first, out.transmittance.data() + first};
+    std::copy_n(rows, 4, next);
+    next_width = view.width, next_rows = at.height;
+  }
+
 private:
+  const T* next[4]; ///< d(image), image, d(transmittance), transmittance
+  idx next_width = 0;
+  int next_rows = 0;
+
+  void fetch_next_rows() {
+    constexpr int step = 64 / int{sizeof(T)};
+    for (int rows = 0; rows < 2 && next_rows > 0; ++rows, --next_rows) {
+      for (int a = 0; a < 4; ++a) {
+        const int channels = a < 2 ? K::channels : 1;
+        for (int i = 0; i < edge * channels; i += step) { __builtin_prefetch(next[a] + i, 0, 2); }
+        next[a] += next_width * channels;
+      }
+    }
+  }
   /// What is read of a tile's pixels, row by row; zero outside the image.
   struct planes {
     T rest[area], value[(plan::fused + plan::features) * area], median[K::median ? area : 1];
@@ -124,12 +168,6 @@ private:
         const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
         const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
         const T *t = out.transmittance.data() + first, *d_t = d.transmittance.data() + first;
-        // The next tile's pixels: its replay begins long after this one's.
-        for (int i = 0; i < edge * K::channels; i += 64 / int{sizeof(T)}) {
-          __builtin_prefetch(d_image + edge * K::channels + i);
-          __builtin_prefetch(image + edge * K::channels + i);
-        }
-        __builtin_prefetch(t + edge), __builtin_prefetch(d_t + edge);
         T* const row = rest + y * edge;
         const auto plane = [&](int c) {
           return value + (c < plan::near_colours ? c : c - plan::near_colours + plan::fused) * area + y * edge;
@@ -145,14 +183,22 @@ private:
           for (int x = 0; x < edge; x += n) {
             const lanes left = lanes::load(t + x);
             lanes toward = left * lanes::load(d_t + x);
-            for (int c = 0; c < K::channels; ++c) {
-              const bool ready = c < fours;
-              const lanes v =
-                  ready ? lanes::load(d_plane[c] + x) : lanes::strided(d_image + x * K::channels + c, K::channels);
+            const auto add = [&](int c, const lanes& v, const lanes& i) {
               v.store(plane(c) + x);
-              toward +=
-                  v * (ready ? lanes::load(plane_of[c] + x) : lanes::strided(image + x * K::channels + c, K::channels));
+              toward += v * i;
               (lanes::load(background[c] + x) + left * v).store(background[c] + x);
+            };
+            if constexpr (K::channels == 3) {
+              lanes v[3], i[3];
+              load_triples(d_image + 3 * x, v);
+              load_triples(image + 3 * x, i);
+              for (int c = 0; c < 3; ++c) { add(c, v[c], i[c]); }
+            } else {
+              for (int c = 0; c < fours; ++c) { add(c, lanes::load(d_plane[c] + x), lanes::load(plane_of[c] + x)); }
+              for (int c = fours; c < K::channels; ++c) {
+                const idx first_of = x * K::channels + c;
+                add(c, lanes::strided(d_image + first_of, K::channels), lanes::strided(image + first_of, K::channels));
+              }
             }
             toward.store(row + x);
           }
@@ -211,27 +257,17 @@ private:
     for (int r = 0; r < shape::registers; ++r) { sum = sum + a.r[r]; }
   }
 
-  void list_pairs(batch_type& batch) {
-    // Bit c of a Gaussian's number says that it reaches cell c of 16: a sum of powers of two, exact in any scalar type.
-    constexpr int groups = (shape::cells + 15) / 16;
-    T reached_by[groups][batch_type::size];
-    number bits[groups]{};
-    batch.find_cells([&](int c, int first, const auto& reached) {
-      number& cells_bits = bits[c / 16];
-      if (c % 16 == 0) { cells_bits = number(); }
-      if (open_cells[c]) { cells_bits = cells_bits + select(reached, number(T(1 << c % 16)), number()); }
-      if (c % 16 == 15 || c == shape::cells - 1) { cells_bits.store(reached_by[c / 16] + first); }
-    });
+  void list_pairs() {
     int n = 0;
-    for (int i = 0; i < batch.count; ++i) {
+    for (int i = 0; i < chosen; ++i) {
       first_pair[i] = n;
-      for (int g = 0; g < groups; ++g) {
+      for (int w = 0; w < shape::words; ++w) {
         std::fill_n(pair_entry + n, 16, i); // as many as there may be: the next Gaussian overwrites what was too many
-        n += store_bits(static_cast<unsigned>(reached_by[g][i]), 16 * g, pair_cell + n);
+        n += store_bits(words[i][w], 16 * w, pair_cell + n);
       }
     }
-    first_pair[batch.count] = n;
-    std::fill_n(pair_entry + n, shape::together, batch.nothing);
+    first_pair[chosen] = n;
+    std::fill_n(pair_entry + n, shape::together, batch_type::nothing);
     std::fill_n(pair_cell + n, shape::together, 0);
   }
   void find_alphas(const batch_type& batch) {
@@ -319,8 +355,10 @@ private:
     accumulate(to[1], abs(d * (x * b + y * c)));
   }
 
-  // Features go a few registers full at a time.
-  static constexpr int chunk = 16, whole = plan::features / chunk * chunk;
+  // Features go as many at a time as have room in the registers beside what is added to them, in equal parts.
+  static constexpr int room = number::size >= 16 ? 24 : 12, parts = (plan::features + room - 1) / room;
+  static constexpr int chunk = parts == 0 ? 1 : (plan::features + parts - 1) / parts,
+                       whole = plan::features / chunk * chunk;
   /// along = features . dImage for every cell of a Gaussian.
   void features_along(int i, const batch_type& batch) {
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) { pairs[p].along[0] = cell(0); }
