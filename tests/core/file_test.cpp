@@ -125,6 +125,13 @@ TEST(file, the_message_of_a_full_disk_says_how_far_it_came) {
                   HasSubstr("the previous file is untouched"))));
 }
 
+TEST(file, a_missing_folder_is_named) {
+  const scratch s;
+  EXPECT_THAT([&] { sqs::write_file_atomic(s.root / "no" / "m", sqs::bytes_of(std::string("x"))); },
+              ThrowsMessage<sqs::file_error>(
+                  HasSubstr("the folder " + (s.root / "no").string() + " does not exist; make it first")));
+}
+
 TEST(file, a_name_taken_by_another_save_is_not_touched) {
   const scratch s;
   const fs::path taken = s.root / sqs::concat("m.tmp.", ::getpid(), ".0");

@@ -97,6 +97,10 @@ TEST(cloud, misuse_is_explained) {
   EXPECT_THAT(message_of([&] { gaussian::to_cloud(p, 0); }),
               HasSubstr("do not fit together at degree 0 with 0 extras"));
   EXPECT_THAT(message_of([&] { gaussian::to_cloud(p, 5); }), HasSubstr("degree 5"));
+  EXPECT_THAT(message_of([&] {
+                gaussian::to_cloud(gaussian::to_parameters<float>(g, {"sem_0", "sem_0"}), 0, {"sem_0", "sem_0"});
+              }),
+              HasSubstr("the extra property 'sem_0' is named twice"));
   g.rotations.pop_back();
   EXPECT_THAT(message_of([&] { gaussian::activated<float>(e, g); }), HasSubstr("5 means, 5 scales, 4 rotations"));
   EXPECT_THAT(message_of([&] {

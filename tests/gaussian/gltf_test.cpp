@@ -147,7 +147,7 @@ TEST(gltf, what_it_cannot_hold_is_refused_before_writing) {
   EXPECT_THAT(refused([&](auto& g) {
                 g.rotations[1] = {0, 0, 0, 0};
               }),
-              HasSubstr("sqs::encode_gltf: Gaussian 1 has a rotation of length of 0; glTF has unit quaternions"));
+              HasSubstr("sqs::encode_gltf: Gaussian 1 has a rotation with a length of 0; glTF has unit quaternions"));
   EXPECT_THAT(refused([&](auto& g) { g.rotations[1].y = nan; }), HasSubstr("Gaussian 1 has a rotation of nan"));
   EXPECT_THAT(refused([&](auto& g) { g.means[0].z = inf; }), HasSubstr("Gaussian 0 has a mean of inf"));
   EXPECT_THAT(refused([&](auto& g) { g.log_scales[0].x = 89; }), HasSubstr("Gaussian 0 has a log scale of 89"));
@@ -160,7 +160,7 @@ TEST(gltf, what_it_cannot_hold_is_refused_before_writing) {
   EXPECT_THAT(refused([&](auto& g) { g.sh.pop_back(); }), HasSubstr("5 colour coefficients"));
   EXPECT_THAT(message_of([&] { encode_gltf({}); }), HasSubstr("there is no Gaussian"));
   EXPECT_THAT(message_of([&] { encode_gltf(two(4)); }), HasSubstr("degree 4 but KHR_gaussian_splatting ends at 3"));
-  EXPECT_THAT(message_of([&] { encode_gltf(two(), {.name = "a\"b"}); }), HasSubstr("the name of the node"));
+  EXPECT_THAT(message_of([&] { encode_gltf(two(), {.name = "a\"b"}); }), HasSubstr("cannot name the node"));
   // Limits of the logit and a scale of zero are numbers of the format.
   EXPECT_EQ(refused([&](auto& g) { g.opacity_logits = {inf, -inf}, g.log_scales[0].x = -inf; }), "no error");
 

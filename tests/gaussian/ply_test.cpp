@@ -234,6 +234,12 @@ TEST(ply, misuse_is_explained) {
   }
   EXPECT_THAT([&] { sqs::encode_ply(example(), {.frame = "a\nb"}); },
               ThrowsMessage<sqs::precondition_error>(HasSubstr("must be one line")));
+  g = example();
+  for (int i = 0; g.extra.size() < 4096 - 14; ++i) { g.extra[sqs::concat("e", i)] = {1, 2, 3}; }
+  EXPECT_EQ(sqs::decode_ply(sqs::encode_ply(g), "g").extra.size(), 4096u - 14);
+  g.extra["one_more"] = {1, 2, 3};
+  EXPECT_THAT([&] { sqs::encode_ply(g); }, ThrowsMessage<sqs::precondition_error>(
+                                               HasSubstr("make 4097, but readers take at most 4096; write fewer")));
 }
 
 } // namespace

@@ -108,7 +108,12 @@ struct atomic_writer {
   [[noreturn]] void fail(const char* operation, const std::string& target, int code) {
     if (!temporary.empty()) { calls.unlink(temporary.c_str()); }
     std::error_code ignored;
-    const auto space = std::filesystem::space(std::filesystem::path(path).parent_path(), ignored);
+    const auto folder = std::filesystem::path(path).parent_path();
+    if (code == ENOENT && !folder.empty() && !std::filesystem::exists(folder, ignored)) {
+      raise<file_error>("sqs::write_file_atomic: cannot save ", path, ": the folder ", folder.string(),
+                        " does not exist; make it first");
+    }
+    const auto space = std::filesystem::space(folder, ignored);
     raise<file_error>("sqs::write_file_atomic: cannot save ", path, ": to ", operation, " ", target,
                       " failed: ", errno_text(code), " after ", written, " of ", total, " bytes, ",
                       ignored ? 0 : space.available,

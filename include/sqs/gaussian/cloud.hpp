@@ -201,7 +201,11 @@ gaussian_cloud to_cloud(const raw_parameters<T>& p, int sh_degree, const std::ve
     return vec3<float>{static_cast<float>(t(i, 0)), static_cast<float>(t(i, 1)), static_cast<float>(t(i, 2))};
   };
   std::vector<std::vector<float>*> columns;
-  for (const auto& name : extras) { columns.push_back(&g.extra[name]); }
+  for (const auto& name : extras) {
+    const auto [at, fresh] = g.extra.try_emplace(name);
+    expects(fresh, "sqs::gaussian::to_cloud: the extra property '", name, "' is named twice; give each name once");
+    columns.push_back(&at->second);
+  }
   for (idx i = 0; i < n; ++i) {
     const auto& q = p.rotations.value;
     g.means.push_back(three(p.means.value, i));

@@ -61,7 +61,7 @@ inline void check_gltf_gaussian(const gaussian_cloud& g, std::size_t i) {
   const auto d = static_cast<quaternion<double>>(q);
   const double length = std::sqrt(d.w * d.w + d.x * d.x + d.y * d.y + d.z * d.z);
   if (!(length > 1e-12)) {
-    bad_gltf_value(i, "a rotation of length", length, "glTF has unit quaternions: remove the Gaussian");
+    bad_gltf_value(i, "a rotation with a length", length, "glTF has unit quaternions: remove the Gaussian");
   }
 }
 
@@ -165,8 +165,8 @@ inline std::vector<std::byte> encode_gltf(const gaussian_cloud& g, const gltf_op
   expects(g.size() > 0, "sqs::encode_gltf: there is no Gaussian, and glTF has no empty list; write at least one");
   expects(g.sh_degree <= 3, "sqs::encode_gltf: the colours have degree ", g.sh_degree,
           " but KHR_gaussian_splatting ends at 3; cut them with sqs::with_sh_degree(cloud, 3)");
-  expects(options.name.find('\0') == std::string::npos && plain(options.name, " _-."),
-          "sqs::encode_gltf: the name of the node must be of letters, digits, blanks, '_', '-' and '.'");
+  expects(options.name.find('\0') == std::string::npos && plain(options.name, " _-."), "sqs::encode_gltf: '",
+          options.name, "' cannot name the node; give a name of letters, digits, blanks, '_', '-' and '.'");
   for (const auto& [name, values] : g.extra) {
     expects(!name.empty() && name.find('\0') == std::string::npos && plain(name, "_"),
             "sqs::encode_gltf: the extra property '", name,

@@ -151,6 +151,10 @@ inline bool is_ply_name(const std::string& name) {
 inline std::string ply_head(const gaussian_cloud& g, const ply_options& options) {
   expects(options.frame.find_first_of("\r\n") == std::string::npos && options.frame.size() < 4000,
           "sqs::encode_ply: the name of the frame must be one line of less than 4000 bytes");
+  const std::uint64_t properties =
+      ply_names.size() + (options.normals ? 3 : 0) + 3 * (g.coefficients() - 1) + g.extra.size();
+  expects(properties <= limits{}.properties, "sqs::encode_ply: ", g.extra.size(), " extra properties make ", properties,
+          ", but readers take at most ", limits{}.properties, "; write fewer");
   std::string head = "ply\nformat binary_little_endian 1.0\n";
   if (!options.frame.empty()) { head += "comment frame: " + options.frame + "\n"; }
   head += concat("element vertex ", g.size(), "\n");
