@@ -68,7 +68,7 @@ template <class T> depth_order sort_by_depth(cpu& e, const projection<T>& p, con
     const idx first = p.first[static_cast<std::size_t>(v)], last = p.first[static_cast<std::size_t>(v) + 1];
     key least = std::numeric_limits<key>::max(), most = 0;
     for (idx i = first; i < last; ++i) {
-      const key k = detail::depth_key(p.records.data()[i].depth);
+      const key k = detail::depth_key(p.depths.data()[i]);
       least = std::min(least, k), most = std::max(most, k);
       keys.data()[i] = k;
       out.record.data()[i] = static_cast<std::int32_t>(i);

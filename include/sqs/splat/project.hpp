@@ -262,7 +262,8 @@ struct projected_counts {
 /// Projects up to a register of candidates of one view into records and boxes.
 template <class K, bool Pinhole, class T>
 SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index,
-                                           int count, projected_gaussian<T>* records, tile_box* boxes, T* radii) {
+                                           int count, projected_gaussian<T>* records, tile_box* boxes, T* depths,
+                                           T* radii) {
   using lanes = gaussian_lanes<T>;
   using number = typename lanes::number;
   constexpr int n = lanes::n;
@@ -316,6 +317,9 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   T last[4][n];
   for (int c = 0; c < 3; ++c) { colour[c].store(last[c]); }
   radius.store(last[3]);
+  T depth[n];
+  f.p.z.store(depth);
+  std::copy_n(depth, count, depths);
   std::int32_t pixel[4][n];
   const number* const range[] = {&x0, &y0, &x1, &y1};
   for (int i = 0; i < 4; ++i) {
@@ -375,6 +379,7 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
   out.first[static_cast<std::size_t>(views)] = total;
   out.records = empty<projected_gaussian<T>, 1>(e, {total});
   out.boxes = empty<tile_box, 1>(e, {total});
+  out.depths = empty<T, 1>(e, {total});
   const auto job = [&](idx v, idx c) {
     const auto& camera = view[static_cast<std::size_t>(v)];
     const std::int32_t* index = candidates.data() + (v * chunks + c) * detail::candidate_room;
@@ -385,7 +390,7 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
       for (idx i = 0; i < count; i += native_lanes<T>) {
         const auto more = detail::project_lanes<k, decltype(pinhole)::value>(
             s, camera, index + i, static_cast<int>(std::min<idx>(native_lanes<T>, count - i)),
-            out.records.data() + first + i, out.boxes.data() + first + i, radius);
+            out.records.data() + first + i, out.boxes.data() + first + i, out.depths.data() + first + i, radius);
         sum.visible += more.visible, sum.degenerate += more.degenerate;
       }
     };

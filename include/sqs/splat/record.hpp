@@ -49,6 +49,7 @@ struct raster_counts {
 template <class T> struct projection {
   tensor<projected_gaussian<T>, 1> records; ///< [M]
   tensor<tile_box, 1> boxes;                ///< [M]
+  tensor<T, 1> depths;                      ///< [M], those of the records side by side: what is sorted by
   std::array<idx, camera_rig<T>::capacity + 1> first{};
   raster_counts counts;
 
