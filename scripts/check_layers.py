@@ -19,7 +19,7 @@ LAYERS = [
     ["exec"],
     ["tensor"],
     ["autodiff"],
-    ["nn", "sparse", "optim"],
+    ["nn", "optim"], ["sparse"],
     ["sensor"],
     ["backbone"],
     ["lift"],

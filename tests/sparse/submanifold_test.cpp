@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Submanifold convolution against a dense convolution, tap orientation, duplicates, gradient, errors.
+// From coordinates to a submanifold convolution: against a dense one, orientation, duplicates, gradient, the adjoint.
 #include "../support/check.hpp"
+#include "weighted_sum.hpp"
 
-#include <sqs/sparse/submanifold_convolution.hpp>
+#include <sqs/sparse/convolution.hpp>
+#include <sqs/sparse/plan_builder.hpp>
 
 #include <set>
 
@@ -31,6 +33,13 @@ tensor<std::int32_t, 2> random_unique(idx n, idx side, std::uint64_t seed) {
   return coordinates(rows);
 }
 
+const tensor<double, 1> no_bias = make_tensor<double, 1>({0});
+sparse::convolution_plan plan_at(cpu& e, const tensor<std::int32_t, 2>& c, idx side, idx kernel,
+                                 sparse::duplicate_rule rule = sparse::duplicate_rule::symmetric) {
+  const auto s = sparse::make_sites<3>(e, c, {side, side, side}, 2, sparse::voxel_sharing::allowed);
+  return sparse::make_submanifold_plan(e, s, {{kernel, kernel, kernel}}, {1, 1, 1}, rule);
+}
+
 TEST(submanifold, equals_dense_convolution_at_active_sites) {
   cpu e{.threads = 2};
   for (const idx kernel : {3, 5}) {
@@ -39,8 +48,8 @@ TEST(submanifold, equals_dense_convolution_at_active_sites) {
       const auto c = random_unique(n, side, 3);
       auto x = random<2>({n, 3}, 4);
       auto w = random<3>({kernel * kernel * kernel, 3, 2}, 5);
-      const auto plan = sparse::make_submanifold_plan(e, c, {side, side, side}, kernel, rule);
-      const auto y = sparse::submanifold_convolution_op{plan}.forward(e, x, w).value;
+      const auto plan = plan_at(e, c, side, kernel, rule);
+      const auto y = sparse::convolution_op{plan}.forward(e, x, w, no_bias).value;
       for (idx i = 0; i < n; ++i) {
         for (idx o = 0; o < 2; ++o) {
           double sum = 0; // every row j at offset k - kernel/2 of row i
@@ -65,12 +74,12 @@ TEST(submanifold, equals_dense_convolution_at_active_sites) {
 TEST(submanifold, one_hot_kernel_shows_the_orientation) {
   cpu e{.threads = 1};
   const auto c = coordinates({{0, 1, 1, 1}, {0, 2, 1, 1}});
-  const auto plan = sparse::make_submanifold_plan(e, c, {4, 4, 4}, 3);
+  const auto plan = plan_at(e, c, 4, 3);
   auto w = make_tensor<double, 3>({27, 1, 1});
   w((2 * 3 + 1) * 3 + 1, 0, 0) = 1; // kx = 2: sees x + 1
   auto x = make_tensor<double, 2>({2, 1});
   x(0, 0) = 5, x(1, 0) = 7;
-  const auto y = sparse::submanifold_convolution_op{plan}.forward(e, x, w).value;
+  const auto y = sparse::convolution_op{plan}.forward(e, x, w, no_bias).value;
   EXPECT_EQ(y(0, 0), 7);
   EXPECT_EQ(y(1, 0), 0);
 }
@@ -83,8 +92,8 @@ TEST(submanifold, duplicates) {
   x(0, 0) = 1, x(1, 0) = 10, x(2, 0) = 100;
   auto w = make_tensor<double, 3>({27, 1, 1}, 1.0);
   const auto run = [&](sparse::duplicate_rule rule) {
-    const auto plan = sparse::make_submanifold_plan(e, c, {4, 4, 4}, 3, rule);
-    return sparse::submanifold_convolution_op{plan}.forward(e, x, w).value;
+    const auto plan = plan_at(e, c, 4, 3, rule);
+    return sparse::convolution_op{plan}.forward(e, x, w, no_bias).value;
   };
   const auto s = run(sparse::duplicate_rule::symmetric);
   EXPECT_EQ(s(0, 0), 101); // itself and the neighbour; rows of one voxel never mix
@@ -102,27 +111,68 @@ TEST(submanifold, gradient_with_duplicates) {
   auto c = random_unique(30, 3, 8);
   for (int k = 0; k < 4; ++k) { c(1, k) = c(0, k), c(2, k) = c(0, k); }
   for (const auto rule : {sparse::duplicate_rule::symmetric, sparse::duplicate_rule::representative}) {
-    const auto plan = sparse::make_submanifold_plan(e, c, {3, 3, 3}, 3, rule);
+    const auto plan = plan_at(e, c, 3, 3, rule);
     auto x = random<2>({30, 3}, 9);
     auto w = random<3>({27, 3, 2}, 10);
-    EXPECT_GRADIENT(check_gradient(e, sparse::submanifold_convolution_op{plan}, x, w), 1e-7);
+    auto bias = random<1>({2}, 11);
+    EXPECT_GRADIENT(check_gradient(e, sparse::convolution_op{plan}, x, w, bias), 1e-7);
+    EXPECT_GRADIENT(check_gradient(e, sparse::convolution_op{plan.adjoint()}, x, w, bias), 1e-7);
   }
 }
 
-TEST(submanifold, empty_and_errors) {
+TEST(submanifold, the_adjoint_flips_the_taps) {
   cpu e{.threads = 1};
-  const auto none = sparse::make_submanifold_plan(e, make_tensor<std::int32_t, 2>({0, 4}), {4, 4, 4}, 3);
-  EXPECT_EQ(none.pairs(), 0);
-  EXPECT_EQ(sparse::submanifold_convolution_op{none}
-                .forward(e, make_tensor<double, 2>({0, 3}), make_tensor<double, 3>({27, 3, 2}))
-                .value.extent(1),
-            2);
-  const auto c = coordinates({{0, 4, 0, 0}});
-  EXPECT_THAT(message_of([&] {
-                sparse::make_submanifold_plan(e, c, {4, 4, 4}, 3);
-              }),
-              HasSubstr("row 0 has coordinates (b 0, x 4, y 0, z 0) outside the grid of 4 x 4 x 4"));
-  EXPECT_THAT(message_of([&] { sparse::make_submanifold_plan(e, c, {8, 8, 8}, 4); }), HasSubstr("kernel 4 is even"));
+  const auto plan = plan_at(e, coordinates({{0, 1, 1, 1}, {0, 2, 1, 1}}), 4, 3);
+  auto w = make_tensor<double, 3>({27, 1, 1});
+  w((2 * 3 + 1) * 3 + 1, 0, 0) = 1; // kx = 2: sees x + 1, so its adjoint x - 1
+  auto x = make_tensor<double, 2>({2, 1});
+  x(0, 0) = 5, x(1, 0) = 7;
+  const sparse::convolution_op adjoint{plan.adjoint()};
+  const auto r = adjoint.forward(e, x, w, no_bias);
+  EXPECT_EQ(r.value(0, 0), 0);
+  EXPECT_EQ(r.value(1, 0), 5);
+  const auto [dx, dw, db] = adjoint.backward(e, r.saved, x, {true, true, false});
+  EXPECT_EQ(dx(0, 0), 7);
+  EXPECT_EQ(dx(1, 0), 0);
+  EXPECT_EQ(dw((2 * 3 + 1) * 3 + 1, 0, 0), 5 * 7); // input 0 at output 1
+  EXPECT_EQ(dw((0 * 3 + 1) * 3 + 1, 0, 0), 7 * 5); // input 1 at output 0
+  const auto twice = plan.adjoint().adjoint();
+  EXPECT_EQ(sparse::convolution_op{twice}.forward(e, x, w, no_bias).value(0, 0), 7);
+  EXPECT_FALSE(twice.flipped);
+  const auto line = sparse::restricted_plan<3>(e, plan.adjoint(), sparse::taps<3, 3, 3>{}, sparse::taps<3, 1, 1>{});
+  auto short_w = make_tensor<double, 3>({3, 1, 1});
+  short_w(2, 0, 0) = 1;
+  EXPECT_EQ(sparse::convolution_op{line}.forward(e, x, short_w, no_bias).value(1, 0), 5);
+}
+
+TEST(submanifold, no_rows) {
+  cpu e{.threads = 1};
+  const auto none = plan_at(e, make_tensor<std::int32_t, 2>({0, 4}), 4, 3);
+  EXPECT_EQ(none.forward.pairs(), 0);
+  const sparse::convolution_op op{none};
+  const auto r = op.forward(e, make_tensor<double, 2>({0, 3}), random<3>({27, 3, 2}, 1), no_bias);
+  EXPECT_EQ(r.value.extent(1), 2);
+  const auto [dx, dw, db] = op.backward(e, r.saved, make_tensor<double, 2>({0, 2}), {true, true, true});
+  EXPECT_EQ(dw.size(), 27 * 3 * 2);
+  EXPECT_EQ(dw(0, 0, 0), 0);
+}
+
+TEST(bias_free_convolution, learns_its_weight_alone) {
+  cpu e{.threads = 2};
+  const auto plan = plan_at(e, random_unique(40, 4, 3), 4, 3);
+  initializer init(1);
+  auto layer = sparse::bias_free_convolution<double>::make(4, 6, 27, init, 2);
+  std::string names;
+  for_each_tensor(layer, [&](const std::string& name, const auto&) { names += name; });
+  EXPECT_EQ(names, "weight");
+  const auto x = random<2>({40, 4}, 27);
+  gradient_check check;
+  check.samples = 40;
+  const auto report = check_model_gradient(e, layer, check, [&](auto& g) {
+    const auto y = layer(g, g.input(x), plan);
+    return sqs::apply(g, weighted_sum_op{}, y);
+  });
+  EXPECT_GRADIENT(report, 1e-7);
 }
 
 } // namespace

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The snippets of docs/guide/splat.md, compiled and run; and that the page shows these lines and no others.
 
+#include "../support/guide.hpp"
 #include "features.hpp"
 
 #include <sqs/gaussian/densify.hpp>
 #include <sqs/loss/photometric.hpp>
 #include <sqs/optim/adamw.hpp>
 #include <sqs/splat/contributors.hpp>
-
-#include <fstream>
-#include <sstream>
 
 namespace {
 
@@ -155,29 +153,6 @@ TEST(guide, masks_and_memory) {
   EXPECT_GT(counts.visible, 0);
 }
 
-/// A text with every run of white space as one blank: how lines are broken does not count.
-std::string words_of(const std::string& text) {
-  std::istringstream in(text);
-  std::string words;
-  for (std::string word; in >> word;) { words += word + " "; }
-  return words;
-}
-std::string text_of(const std::string& path) {
-  std::ifstream in(path);
-  EXPECT_TRUE(in) << path;
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-TEST(guide, shows_what_is_compiled_here) {
-  const std::string tests = SQS_TEST_SOURCE_DIR, page = text_of(tests + "/../docs/guide/splat.md");
-  const std::string here = words_of(text_of(tests + "/splat/guide_test.cpp"));
-  int blocks = 0;
-  for (std::size_t at = page.find("```cpp\n"); at != std::string::npos; at = page.find("```cpp\n", at)) {
-    at += 7;
-    const std::string block = page.substr(at, page.find("```", at) - at);
-    EXPECT_NE(here.find(words_of(block)), std::string::npos) << "not in this file:\n" << block;
-    ++blocks;
-  }
-  EXPECT_GE(blocks, 5);
-}
+TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("splat.md", "splat/guide_test.cpp", 5); }
 
 } // namespace

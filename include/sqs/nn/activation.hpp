@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Pointwise ops of any rank: relu, add, dropout.
+/// Pointwise ops of any rank: relu, leaky relu, add, dropout.
 
 #include <sqs/autodiff/apply.hpp>
 #include <sqs/core/random.hpp>
@@ -34,6 +34,24 @@ struct relu_op {
     return detail::pointwise<T, R>(e, dy.shape(), [=](idx i) {
       const T v = d[i]; // read in any case: a load under a condition would keep the loop scalar
       return y[i] > T(0) ? v : T(0);
+    });
+  }
+};
+
+/// x where it is not negative, slope x below. The gradient at 0 is the slope. NaN stays NaN.
+struct leaky_relu_op {
+  double slope = 0.01;
+  template <class T, int R> struct saved { tensor<T, R> x; };
+  template <class T, int R> auto forward(cpu& e, const tensor<T, R>& x) const {
+    const T *in = x.data(), s = static_cast<T>(slope);
+    auto y = detail::pointwise<T, R>(e, x.shape(), [=](idx i) { return in[i] < T(0) ? in[i] * s : in[i]; });
+    return result{std::move(y), saved<T, R>{x}};
+  }
+  template <class T, int R> auto backward(cpu& e, const saved<T, R>& kept, const tensor<T, R>& dy) const {
+    const T *x = kept.x.data(), *d = dy.data(), s = static_cast<T>(slope);
+    return detail::pointwise<T, R>(e, dy.shape(), [=](idx i) {
+      const T v = d[i]; // read in any case: a load under a condition would keep the loop scalar
+      return x[i] > T(0) ? v : v * s;
     });
   }
 };

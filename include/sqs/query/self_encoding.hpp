@@ -5,7 +5,8 @@
 
 #include <sqs/nn/linear.hpp>
 #include <sqs/query/anchor.hpp>
-#include <sqs/sparse/submanifold_convolution.hpp>
+#include <sqs/sparse/convolution.hpp>
+#include <sqs/sparse/plan_builder.hpp>
 
 namespace sqs::query {
 
@@ -38,12 +39,14 @@ tensor<std::int32_t, 2> voxelised_means(cpu& e, const tensor<T, 2>& anchors, con
 /// Source      GaussianFormer's SparseConv3D block (NonEmpty: with the output map).
 template <class T> struct self_encoding {
   self_encoding_config config;
-  sparse::submanifold_convolution<T> convolution;
+  sparse::bias_free_convolution<T> convolution;
   nn::linear<T> output;
 
   static self_encoding make(idx channels, self_encoding_config config, initializer& init) {
-    auto convolution = sparse::submanifold_convolution<T>::make(channels, channels, config.kernel, init);
-    return {config, std::move(convolution), nn::linear<T>::make(channels, channels, init)};
+    // Xavier-uniform with the fans PyTorch computes for spconv's stored layout [out, kx, ky, kz, in].
+    const idx square = config.kernel * config.kernel, taps = square * config.kernel;
+    auto weight = init.xavier<T, 3>({taps, channels, channels}, taps * channels, square * channels * channels);
+    return {config, {{std::move(weight), {}}}, nn::linear<T>::make(channels, channels, init)};
   }
   template <graph G> variable<G, T, 2> operator()(G& g, variable<G, T, 2> content, const tensor<T, 2>& anchors,
                                                   const anchor_config& c) const {
@@ -51,8 +54,10 @@ template <class T> struct self_encoding {
     for (std::size_t k = 0; k < 3; ++k) {
       grid[k] = static_cast<idx>(std::ceil((c.high[k] - c.low[k]) / config.voxel));
     }
-    const auto coords = voxelised_means(g.exec(), anchors, c, config.voxel);
-    const auto plan = sparse::make_submanifold_plan(g.exec(), coords, grid, config.kernel, config.duplicates);
+    const auto coordinates = voxelised_means(g.exec(), anchors, c, config.voxel);
+    const auto sites = sparse::make_sites<3>(g.exec(), coordinates, grid, 1, sparse::voxel_sharing::allowed);
+    const sparse::tap_set<3> taps{{config.kernel, config.kernel, config.kernel}};
+    const auto plan = sparse::make_submanifold_plan(g.exec(), sites, taps, {1, 1, 1}, config.duplicates);
     return output(g, convolution(g, std::move(content), plan));
   }
   SQS_MEMBERS(self_encoding, config, convolution, output)
