@@ -17,8 +17,7 @@ struct pair_lists {
   idx inputs = 0, outputs = 0, taps = 0;
   idx tile = 1;                  ///< outputs of a tile; the last may be smaller
   tensor<std::int32_t, 1> order; ///< [outputs] rows in the order of the tiles; empty: 0, 1, 2, ...
-  tensor<idx, 1>
-      begin; ///< [tiles * taps + 1]; list (tile t, tap k) is begin[t * taps + k] .. begin[t * taps + k + 1] - 1
+  tensor<idx, 1> begin; ///< [tiles * taps + 1]; list l = t * taps + k of tile t and tap k ends before begin[l + 1]
   tensor<std::int32_t, 1> input;  ///< [pairs]
   tensor<std::int32_t, 1> output; ///< [pairs]
 
@@ -34,8 +33,7 @@ struct pair_lists {
 struct convolution_plan {
   pair_lists forward, backward;
   bool mirrored = false;
-  bool flipped =
-      false; ///< of a mirrored plan: the adjoint, where it is list k of `forward` that meets tap taps - 1 - k
+  bool flipped = false; ///< the adjoint of a mirrored plan: list k of `forward` meets the weights of tap taps - 1 - k
 
   bool forward_flipped() const { return flipped; }
   bool backward_flipped() const { return mirrored != flipped; }
