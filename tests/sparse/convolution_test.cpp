@@ -532,4 +532,15 @@ TEST(convolution, errors_name_the_shapes) {
               HasSubstr("4 groups do not divide 4 input and 6 output channels"));
 }
 
+TEST(convolution, no_channels_at_all) {
+  cpu e{.threads = 1};
+  const auto plan = test::mirrored_plan_of({{13, 0, 0}, {13, 1, 1}}, 2, 27, 16);
+  const sparse::convolution_op op{plan};
+  const auto [y, saved] =
+      op.forward(e, make_tensor<float, 2>({2, 0}), make_tensor<float, 3>({27, 0, 0}), make_tensor<float, 1>({0}));
+  const auto [dx, dw, db] = op.backward(e, saved, y, {true, true, true});
+  EXPECT_EQ(dx.shape(), (extents<2>{2, 0}));
+  EXPECT_EQ(dw.size(), 0);
+}
+
 } // namespace

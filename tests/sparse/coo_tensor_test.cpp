@@ -78,4 +78,23 @@ TEST(coo_tensor, errors) {
               HasSubstr("row 9 of 9 does not exist"));
 }
 
+TEST(coo_tensor, a_row_taken_twice_gets_both_gradients) {
+  cpu e{.threads = 2};
+  auto rows = make_tensor<std::int32_t, 1>({3});
+  rows(0) = 2, rows(1) = 0, rows(2) = 2;
+  const sparse::take_rows_op op{rows};
+  auto x = make_tensor<double, 2>({3, 1});
+  x(0, 0) = 5, x(1, 0) = 6, x(2, 0) = 7;
+  const auto [y, saved] = op.forward(e, x);
+  EXPECT_EQ(y(0, 0), 7);
+  EXPECT_EQ(y(1, 0), 5);
+  EXPECT_EQ(y(2, 0), 7);
+  auto dy = make_tensor<double, 2>({3, 1});
+  dy(0, 0) = 1, dy(1, 0) = 10, dy(2, 0) = 100;
+  const auto dx = op.backward(e, saved, dy);
+  EXPECT_EQ(dx(0, 0), 10);
+  EXPECT_EQ(dx(1, 0), 0);
+  EXPECT_EQ(dx(2, 0), 101);
+}
+
 } // namespace

@@ -274,4 +274,30 @@ TEST(interpolate, errors) {
               HasSubstr("interpolate_op: x has 2 rows, the plan 1"));
 }
 
+sparse::sites<1> line(cpu& e, std::initializer_list<std::int32_t> cells, idx grid) {
+  auto c = make_tensor<std::int32_t, 2>({static_cast<idx>(cells.size()), 2});
+  idx i = 0;
+  for (const auto x : cells) { c(i, 0) = 0, c(i++, 1) = x; }
+  return sparse::make_sites<1>(e, c, {grid});
+}
+TEST(interpolate, cells_that_no_float_can_name) {
+  cpu e{.threads = 1};
+  const auto s = line(e, {16777215, 16777216, 16777217, 16777218}, idx{1} << 26);
+  auto x = make_tensor<float, 2>({4, 1});
+  for (idx i = 0; i < 4; ++i) { x(i, 0) = static_cast<float>(i + 1); }
+  const auto plan = sparse::make_interpolation_plan<float>(e, s, s, sparse::grid_map<1>{});
+  const auto y = sparse::interpolate_op<float>{plan}.forward(e, x).value;
+  for (idx i = 0; i < 4; ++i) { EXPECT_EQ(y(i, 0), x(i, 0)) << i; }
+}
+TEST(interpolate, a_weight_that_is_all_rounding_is_none) {
+  cpu e{.threads = 1}; // the target lies on the absent cell 1; 49 * (1/49) need not be 1
+  const auto from = line(e, {0}, 2), to = line(e, {49}, 50);
+  auto x = make_tensor<double, 2>({1, 1});
+  x(0, 0) = 7;
+  const auto plan = sparse::make_interpolation_plan<double>(
+      e, from, to, sparse::grid_map<1>::of_cells({50}, {2}, true),
+      {.kind = sparse::interpolation::linear, .missing = sparse::missing_neighbours::renormalise});
+  EXPECT_EQ(sparse::interpolate_op<double>{plan}.forward(e, x).value(0, 0), 0);
+}
+
 } // namespace

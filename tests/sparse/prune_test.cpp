@@ -172,4 +172,15 @@ TEST(prune, errors) {
               HasSubstr("put_rows_op: x has 3 rows for 2 places"));
 }
 
+TEST(crop, a_box_may_be_without_bounds) {
+  cpu e{.threads = 2};
+  auto c = make_tensor<std::int32_t, 2>({2, 2});
+  c(0, 0) = 0, c(0, 1) = 3, c(1, 0) = 0, c(1, 1) = 7;
+  const auto s = sparse::make_sites<1>(e, c, {10});
+  constexpr idx most = std::numeric_limits<idx>::max();
+  EXPECT_EQ(sparse::crop(e, s, {-most}, {most}).at.rows, 2);
+  EXPECT_EQ(sparse::crop(e, s, {4}, {most}).at.rows, 1);
+  EXPECT_THROW(sparse::crop(e, s, {4}, {most}, sparse::crop_grid::moved), precondition_error);
+}
+
 } // namespace

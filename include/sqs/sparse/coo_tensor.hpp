@@ -6,6 +6,9 @@
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/sites.hpp>
 
+#include <algorithm>
+#include <functional>
+
 namespace sqs::sparse {
 
 /// Features at sites. Copies share everything.
@@ -42,8 +45,8 @@ template <class T, class F> void copy_rows(cpu& e, const tensor<T, 2>& from, ten
 
 /// y[i] = x[rows[i]].
 ///
-/// Shapes      x [N, C], rows [M], no row twice -> y [M, C]
-/// Gradient    x: zero in the rows that were not taken
+/// Shapes      x [N, C], rows [M] -> y [M, C]
+/// Gradient    x: zero in the rows that were not taken; the sum where one was taken more than once
 /// Errors      precondition_error if a row does not exist.
 struct take_rows_op {
   tensor<std::int32_t, 1> rows;
@@ -61,8 +64,19 @@ struct take_rows_op {
     return result{std::move(y), saved{n}};
   }
   template <class T> auto backward(cpu& e, const saved& s, const tensor<T, 2>& dy) const {
-    auto dx = zeros<T, 2>(e, {s.count, dy.extent(1)});
-    detail::copy_rows(e, dy, dx, rows.size(), [&](idx i) { return std::pair{i, idx{rows.data()[i]}}; });
+    expects(dy.extent(0) == rows.size(), "sqs::sparse::take_rows_op: the gradient of y has ", dy.extent(0), " rows, y ",
+            rows.size(), "; give a gradient of y's shape");
+    const idx c = dy.extent(1);
+    auto dx = zeros<T, 2>(e, {s.count, c});
+    const bool ascending = std::adjacent_find(rows.begin(), rows.end(), std::greater_equal<>{}) == rows.end();
+    if (ascending) { // as selections are: no row twice
+      detail::copy_rows(e, dy, dx, rows.size(), [&](idx i) { return std::pair{i, idx{rows.data()[i]}}; });
+      return dx;
+    }
+    for (idx i = 0; i < rows.size(); ++i) {
+      T* const to = dx.data() + rows.data()[i] * c;
+      for (idx j = 0; j < c; ++j) { to[j] += dy.data()[i * c + j]; }
+    }
     return dx;
   }
 };

@@ -85,6 +85,9 @@ template <int D> struct global_pooling_op {
   }
   template <class T> auto backward(cpu& e, const saved& s, const tensor<T, 2>& dy) const {
     const idx c = dy.extent(1);
+    expects(dy.extent(0) == at.batches() && (!s.winner || c == s.winner.extent(1)),
+            "sqs::sparse::global_pooling_op: the gradient of y is [", dy.extent(0), ", ", c, "], y has ", at.batches(),
+            " rows; give a gradient of y's shape");
     auto dx = empty<T, 2>(e, {at.rows, c});
     const detail::batch_pieces pieces(e, at);
     pieces.each(e, [&](idx, idx b, idx begin, idx end) {

@@ -103,13 +103,7 @@ interpolation_plan<T> make_interpolation_plan(cpu& e, const sites<D>& from, cons
   expects(from.batches() == to.batches(), "sqs::sparse::make_interpolation_plan: features have ", from.batches(),
           " batches, the sites wanted ", to.batches(), "; both must have the same");
   const auto c = to.coordinates(e);
-  const auto box = [&](idx i) {
-    std::array<T, static_cast<std::size_t>(D)> p{};
-    for (std::size_t a = 0; a < p.size(); ++a) {
-      p[a] = static_cast<T>(c.data()[i * (D + 1) + 1 + static_cast<idx>(a)]);
-    }
-    return detail::corner_box<T, D>(map, p.data(), from.grid(), false);
-  };
+  const auto box = [&](idx i) { return detail::corner_box<T, D>(map, c.data() + i * (D + 1) + 1, from.grid(), false); };
   interpolation_plan<T> plan;
   plan.inputs = from.rows;
   plan.terms = detail::sparse_mixture<T, D>(e, from, to.rows, rule, box, [&](idx i) { return c.data()[i * (D + 1)]; });
@@ -160,7 +154,7 @@ template <int D> struct interpolate_at_op {
     detail::check_points<T, D>(e, points, batch, at.batches(), "interpolate_at_op");
     auto terms = detail::sparse_mixture<T, D>(
         e, at, points.extent(0), rule, [&](idx i) { return box(points, i); },
-        [&](idx i) { return batch ? batch.data()[i] : 0; });
+        [&](idx i) { return batch.size() > 0 ? batch.data()[i] : 0; });
     auto y = detail::mixed_rows(e, terms, x.data(), x.extent(1));
     return result{std::move(y), saved<T>{x, points, std::move(terms)}};
   }

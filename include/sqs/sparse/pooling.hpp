@@ -70,6 +70,8 @@ struct pooling_op {
     const idx c = dy.extent(1);
     expects(dy.extent(0) == plan.forward.outputs, "sqs::sparse::pooling_op: the gradient of y has ", dy.extent(0),
             " rows, y ", plan.forward.outputs, "; give a gradient of y's shape");
+    expects(!s.winner || c == s.winner.extent(1), "sqs::sparse::pooling_op: the gradient of y has ", c, " channels, y ",
+            s.winner.extent(1), "; give a gradient of y's shape");
     auto dx = empty<T, 2>(e, {l.outputs, c});
     parallel_for(e, l.tiles(), 1, [&](idx t, idx) {
       each_output(l, t, [&](idx row) { std::fill_n(dx.data() + row * c, c, T(0)); });

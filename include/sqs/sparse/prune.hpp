@@ -33,20 +33,25 @@ template <int D> site_selection<D> crop(cpu& e, const sites<D>& s,
                                         const std::type_identity_t<typename sites<D>::position>& lower,
                                         const std::type_identity_t<typename sites<D>::position>& upper,
                                         crop_grid grid = crop_grid::kept) {
-  typename sites<D>::position extent{};
-  for (std::size_t a = 0; a < extent.size(); ++a) {
-    extent[a] = upper[a] - lower[a];
-    expects(extent[a] > 0, "sqs::sparse::crop: axis ", a, " goes from ", lower[a], " to ", upper[a],
+  for (std::size_t a = 0; a < lower.size(); ++a) {
+    expects(lower[a] < upper[a], "sqs::sparse::crop: axis ", a, " goes from ", lower[a], " to ", upper[a],
             "; give lower < upper in cells");
   }
   const auto c = s.coordinates(e);
   auto kept = select_sites(e, s, [&](idx row) {
     const std::int32_t* const at = c.data() + row * (D + 1) + 1;
     bool inside = true;
-    for (std::size_t a = 0; a < extent.size(); ++a) { inside = inside && at[a] >= lower[a] && at[a] < upper[a]; }
+    for (std::size_t a = 0; a < lower.size(); ++a) { inside = inside && at[a] >= lower[a] && at[a] < upper[a]; }
     return inside;
   });
   if (grid == crop_grid::moved) {
+    typename sites<D>::position extent{};
+    for (std::size_t a = 0; a < extent.size(); ++a) {
+      constexpr idx most = idx{1} << 31;
+      expects(lower[a] >= -most && upper[a] <= most, "sqs::sparse::crop: axis ", a, " of the new grid would go from ",
+              lower[a], " to ", upper[a], "; give a box of at most 2^31 cells");
+      extent[a] = upper[a] - lower[a];
+    }
     auto moved = kept.at.coordinates(e);
     parallel_for(e, kept.at.rows, 1 << 12, [&](idx begin, idx end) {
       for (idx i = begin; i < end; ++i) {
@@ -119,7 +124,7 @@ template <class T, int D> site_selection<D> top_k(cpu& e, const sites<D>& s, con
 
 /// y[rows[i]] = x[i], zero elsewhere: the way back of `take_rows_op`.
 ///
-/// Shapes      x [M, C], rows [M], no row twice -> y [count, C]
+/// Shapes      x [M, C], rows [M], no row twice (not checked) -> y [count, C]
 /// Gradient    x
 /// Errors      precondition_error if x has another number of rows, or a row is not below `count`.
 struct put_rows_op {

@@ -83,7 +83,7 @@ private:
       for (idx i = begin; i < end; ++i) {
         const corners c = box(volume, points, i);
         for (std::size_t k = 0; k < corners::count; ++k) {
-          const idx cell = c.inside ? cell_of(c, k, grid, batch ? batch.data()[i] : 0) : -1;
+          const idx cell = c.inside ? cell_of(c, k, grid, batch.size() > 0 ? batch.data()[i] : 0) : -1;
           m.source.data()[i * count + static_cast<idx>(k)] = cell;
           m.weight.data()[i * count + static_cast<idx>(k)] = cell < 0 ? T(0) : c.weight(k);
         }

@@ -10,7 +10,8 @@
 
 namespace sqs::sparse {
 
-/// A box of space cut into voxels. Units are those of the points.
+/// A box of space cut into voxels. Units are those of the points. Where the size does not divide the box, the voxels are as
+/// many as fit best, from `lower` on: the last may end beyond `upper` or before it.
 template <class T, int D = 3> struct voxel_grid {
   using position = std::array<T, static_cast<std::size_t>(D)>;
   position lower{}, upper{}, size{};
@@ -62,7 +63,7 @@ template <class T, int D> struct keyed_points {
     parallel_for(e, n, step, [&](idx begin, idx end) {
       idx inside = 0;
       for (idx i = begin; i < end; ++i) {
-        key_type k = layout.part(batch ? batch.data()[i] : 0, 0);
+        key_type k = layout.part(batch.size() > 0 ? batch.data()[i] : 0, 0);
         for (std::size_t a = 0; a < layout.last; ++a) {
           const idx c = box.cell(points.data()[i * points.extent(1) + static_cast<idx>(a)], a, layout.grid[a]);
           k = c < 0 || k == outside ? outside : k | layout.part(c, a + 1);
@@ -102,7 +103,7 @@ template <class T, int D> voxelization<D> voxelize(cpu& e, const tensor<T, 2>& p
           " must be the position");
   detail::check_row_count(n, "voxelize");
   const detail::key_layout<D> layout(box.extents(), batches);
-  if (batch) {
+  if (batch.size() > 0) {
     expects(batch.size() == n, "sqs::sparse::voxelize: ", batch.size(), " batch numbers for ", n,
             " points; give one each");
     const idx bad = detail::first_index(e, n, [&](idx i) { return batch.data()[i] < 0 || batch.data()[i] >= batches; });

@@ -21,18 +21,22 @@ template <class T, int D> struct corner_box {
   static idx bit(std::size_t k, std::size_t axis) { return static_cast<idx>(k >> (axes - 1 - axis) & 1); }
 
   /// `clamped`: positions beyond the middles of the outermost cells are moved there. A position that is no number is
-  /// near no cell.
-  corner_box(const grid_map<D>& map, const T* point, const std::array<idx, axes>& grid, bool clamped) {
+  /// near no cell. In double: cells beyond 2^24 are no numbers of float; and what only rounding keeps from the middle of
+  /// a cell is there, so that no neighbour enters with a weight that is all rounding.
+  template <class P>
+  corner_box(const grid_map<D>& map, const P* point, const std::array<idx, axes>& grid, bool clamped) {
     for (std::size_t a = 0; a < axes; ++a) {
-      const T most = static_cast<T>(grid[a] - 1);
-      T p = static_cast<T>(map.scale[a]) * point[a] + static_cast<T>(map.shift[a]);
+      const double most = static_cast<double>(grid[a] - 1);
+      double p = map.scale[a] * static_cast<double>(point[a]) + map.shift[a];
       slope[a] = static_cast<T>(map.scale[a]);
-      if (clamped && (p < T(0) || p > most)) { p = p < T(0) ? T(0) : most, slope[a] = T(0); }
-      const T below = std::floor(p);
-      inside = inside && below >= T(-1) && below <= most;
+      if (clamped && (p < 0 || p > most)) { p = p < 0 ? 0 : most, slope[a] = T(0); }
+      const double middle = std::round(p);
+      if (std::abs(p - middle) < 1e-14 * (1 + std::abs(p))) { p = middle; }
+      const double below = std::floor(p);
+      inside = inside && below >= -1 && below <= most;
       if (!inside) { return; }
       base[a] = static_cast<idx>(below);
-      part[a] = p - below;
+      part[a] = static_cast<T>(p - below);
     }
   }
   T weight(std::size_t k) const { return product(k, axes); }
@@ -135,7 +139,7 @@ template <class T, int D> void check_points(cpu& e, const tensor<T, 2>& points, 
   const idx n = points.extent(0);
   expects(points.extent(1) == D, "sqs::sparse::", where, ": points have ", points.extent(1), " columns, the grid ", D,
           " axes; give one column per axis");
-  if (!batch) { return; }
+  if (batch.size() == 0) { return; }
   expects(batch.size() == n, "sqs::sparse::", where, ": ", batch.size(), " batch numbers for ", n,
           " points; give one each, or none for batch 0");
   const idx bad = first_index(e, n, [&](idx i) { return batch.data()[i] < 0 || batch.data()[i] >= batches; });

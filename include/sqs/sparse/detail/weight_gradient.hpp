@@ -109,7 +109,7 @@ template <class T> void prefetch_rows(const T* rows, idx stride, const std::int3
 template <class T> void add_list(const pair_lists& l, idx t, idx tap, const column_blocks<T>& blocks, idx depth,
                                  const T* x, idx x_stride, const T* d, idx d_stride, T* sum, bool fresh) {
   const idx bytes = (depth + std::min(blocks.padded(), most_vectors * blocks.lanes)) * static_cast<idx>(sizeof(T));
-  const idx batch = std::clamp<idx>(batch_bytes / bytes, 16, most_batch);
+  const idx batch = std::clamp<idx>(batch_bytes / std::max<idx>(1, bytes), 16, most_batch);
   const idx begin = l.begin.data()[t * l.taps + tap], end = l.begin.data()[t * l.taps + tap + 1];
   if (begin == end && !fresh) { return; }
   pair_batch<T> b;
