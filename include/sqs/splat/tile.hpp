@@ -184,9 +184,9 @@ template <class K, class T, int Size> struct tile_batch {
       }
     }
   }
-  /// Fills across_at and down_at, and calls reached(cell, first, mask) for every cell and every register of entries: which of first, first + 1, ... reach
-  /// the cell. They do if the largest value of their form over the cell's pixel centres reaches the cut. That lies at
-  /// the centre, if the cell contains it, or else on an edge that faces it.
+  /// Fills across_at and down_at, and calls reached(cell, first, mask) for every cell and every register of entries: which
+  /// of first, first + 1, ... reach the cell. They do if the largest value of their form over the cell's pixel centres
+  /// reaches the cut. That lies at the centre, if the cell contains it, or else on an edge that faces it.
   template <class F> SQS_INLINE void find_cells(F&& reached) {
     for (int first = 0; first < count; first += n) {
       const auto load = [&](const T* p) { return number::load(p + first); };
