@@ -13,6 +13,7 @@
 //   rho          gflops / the larger of the two
 //   rho_gemm     gflops / gemm
 //   x_gather_gemm_scatter, x_hash_map   time of the baseline (baseline.hpp) / time here
+//   bricks_x_pairs   time over the pairs / time over bricks, each forced, where the plan allows both
 //   free_cores   what two threads that only count get of the machine: ratios of two threads mean something near 2
 // The workloads are described in workloads.hpp.
 
@@ -74,7 +75,9 @@ struct subject {
         weight(numbers<3>({27, c, c}, 3, 0.1)),
         lists(baseline::make_map(of.sites, of.grid)),
         op{of.plan},
-        saved{x, weight, false} {}
+        saved{x, weight, false} {
+    op.plan = sparse::with_bricks(e, op.plan);
+  }
   double pairs() const { return static_cast<double>(w.pairs.size()); }
   double flop() const { return 2 * pairs() * static_cast<double>(channels * channels); }
   tensor<float, 2> forward() { return op.forward(e, x, weight, bias).value; }
@@ -138,13 +141,23 @@ void convolution(benchmark::State& state, const std::string& name, pass p, idx c
   static dense_product dense;
   dense.library = {}, dense.own = {};
   const double before = free_cores();
-  fastest engine, reference;
+  fastest engine, reference, over_pairs, over_bricks;
+  auto forced = s.op;
+  const auto force = [&](sparse::brick_policy policy) {
+    forced.bricks = policy;
+    benchmark::DoNotOptimize(forced.forward(s.e, s.x, s.weight, s.bias));
+  };
+  const bool two_ways = p == pass::forward && forced.plan.forward.neighbours;
   for (auto _ : state) {
     dense.run(s.e);
     double best = 1e30;
     for (int i = 0; i < (s.flop() < 5e9 ? 3 : 1); ++i) { best = std::min(best, engine(ours)); }
     state.SetIterationTime(best);
     reference(theirs);
+    if (two_ways) {
+      over_pairs([&] { force(sparse::brick_policy::never); });
+      over_bricks([&] { force(sparse::brick_policy::always); });
+    }
   }
   const double flop = p == pass::backward ? 2 * s.flop() : s.flop(), rate = flop / engine.seconds;
   const double library = dense.flop / dense.library.seconds, own = dense.flop / dense.own.seconds;
@@ -157,6 +170,7 @@ void convolution(benchmark::State& state, const std::string& name, pass p, idx c
   state.counters["rho"] = rate / std::max(library, own);
   state.counters["rho_gemm"] = rate / library;
   state.counters["x_gather_gemm_scatter"] = reference.seconds / engine.seconds;
+  if (two_ways) { state.counters["bricks_x_pairs"] = over_pairs.seconds / over_bricks.seconds; }
   state.counters["free_cores"] = 0.5 * (before + free_cores());
 }
 
@@ -217,7 +231,7 @@ void add_all() {
   }
   for (const char* name : {"lifted", "thin"}) {
     for (const auto& [pass_name, p] : {passes[0], passes[3]}) {
-      for (const idx c : {32, 64, 128}) {
+      for (const idx c : {16, 32, 64, 128}) {
         add(concat("sparse/", name, "/", pass_name, "/C:", c), 3,
             [name, p = p, c](benchmark::State& s) { convolution(s, name, p, c, false); });
       }

@@ -4,6 +4,7 @@
 /// Everything of sqs/sparse: sparse voxels.
 
 #include <sqs/sparse/block.hpp>
+#include <sqs/sparse/bricks.hpp>
 #include <sqs/sparse/combine.hpp>
 #include <sqs/sparse/convolution.hpp>
 #include <sqs/sparse/coo_tensor.hpp>
@@ -19,6 +20,7 @@
 #include <sqs/sparse/orthogonal.hpp>
 #include <sqs/sparse/pair_lists.hpp>
 #include <sqs/sparse/plan_builder.hpp>
+#include <sqs/sparse/plan_cache.hpp>
 #include <sqs/sparse/pooling.hpp>
 #include <sqs/sparse/prune.hpp>
 #include <sqs/sparse/sample_volume.hpp>

@@ -4,6 +4,7 @@
 /// Several sparse tensors become one: row by row where their sites meet, channels side by side.
 
 #include <sqs/autodiff/result.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 #include <sqs/sparse/detail/row_math.hpp>
 #include <sqs/sparse/join.hpp>
 
@@ -74,6 +75,7 @@ template <std::size_t N> struct combine_op {
   }
   template <class T>
   auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& dy, const std::array<bool, N>& needs) const {
+    detail::require_gradient("combine_op", dy, join.rows, how == combination::product ? s.x[0].extent(1) : -1);
     std::array<tensor<T, 2>, N> dx;
     const idx c = dy.extent(1);
     for (std::size_t k = 0; k < N; ++k) {
@@ -153,6 +155,9 @@ template <std::size_t N> struct concatenate_channels_op {
   }
   template <class T>
   auto backward(cpu& e, const saved& s, const tensor<T, 2>& dy, const std::array<bool, N>& needs) const {
+    idx channels = 0;
+    for (const idx c : s.channels) { channels += c; }
+    detail::require_gradient("concatenate_channels_op", dy, join.rows, channels);
     std::array<tensor<T, 2>, N> dx;
     const T* from = dy.data();
     for (std::size_t k = 0; k < N; from += s.channels[k++]) {

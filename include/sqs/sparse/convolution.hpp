@@ -6,8 +6,9 @@
 
 #include <sqs/autodiff/apply.hpp>
 #include <sqs/autodiff/initializer.hpp>
+#include <sqs/sparse/bricks.hpp>
+#include <sqs/sparse/detail/brick_product.hpp>
 #include <sqs/sparse/detail/depthwise.hpp>
-#include <sqs/sparse/detail/tile_product.hpp>
 #include <sqs/sparse/detail/weight_gradient.hpp>
 
 namespace sqs::sparse {
@@ -48,13 +49,15 @@ template <class T> struct epilogue {
 /// Gradient    x, weight, bias; skips those nobody wants.
 /// Execution   Tasks of one tile of the plan. A row's sum starts from the bias; then come the pairs of the middle tap,
 ///             those of the other taps in order and, within a tap, in the plan's: neither the threads nor the size of
-///             the tiles change a bit. Weight gradients are summed over at most 32 ranges of tiles, added in order.
+///             the tiles change a bit. Where the plan has tables for it (`with_bricks`; almost full volumes) and its
+///             counts say that it pays, products are taken over bricks: the same sums. Weight gradients are summed over at most 32 ranges of tiles, added in order.
 /// Errors      precondition_error for shapes that do not belong together.
 /// Cost        2 pairs Cin Cout / groups flops forward, twice that backward; a copy of the weights each way, and 64 MiB
 ///             at most (or one gradient) for partial weight gradients.
 struct convolution_op {
   convolution_plan plan;
   idx groups = 1;
+  brick_policy bricks = brick_policy::automatic;
 
   template <class T> struct saved {
     tensor<T, 2> x;
@@ -126,7 +129,19 @@ private:
       return;
     }
     const auto panels = detail::pack_weights(e, weight, groups, transposed, flipped);
-    detail::product(e, l, panels, x.data(), from, bias, out, to, finish);
+    if (takes_bricks(l, panels.depth, panels.blocks.columns, panels.blocks.lanes)) {
+      detail::brick_product(e, l, panels, x.data(), from, bias, out, to, finish);
+    } else {
+      detail::product(e, l, panels, x.data(), from, bias, out, to, finish);
+    }
+  }
+  bool takes_bricks(const pair_lists& l, idx depth, idx columns, idx lanes) const {
+    const bool possible = static_cast<bool>(l.neighbours);
+    expects(bricks != brick_policy::always || possible || l.pairs() == 0,
+            "sqs::sparse::convolution: the policy is to use bricks always, but the plan has none; make them with "
+            "with_bricks(exec, plan, brick_policy::always)");
+    return possible && depth > 0 && l.taps > 0 && bricks != brick_policy::never &&
+           (bricks == brick_policy::always || detail::bricks_pay(l, depth, columns, lanes));
   }
   template <class T> void check(const tensor<T, 2>& x, const tensor<T, 3>& w, const tensor<T, 1>& bias) const {
     const idx cin = x.extent(1), cout = w.extent(2);

@@ -4,6 +4,7 @@
 /// Sparse tensors from dense ones and back: [B, X, Y, Z, C], channels last.
 
 #include <sqs/sparse/coo_tensor.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 
 namespace sqs::sparse {
 
@@ -72,6 +73,9 @@ template <int D> struct to_dense_op {
     return result{y.template reshaped<D + 2>(shape), saved{}};
   }
   template <class T> auto backward(cpu& e, const saved&, const tensor<T, D + 2>& dy) const {
+    expects(dy.shape() == detail::dense_shape(at, dy.extent(D + 1)), "sqs::sparse::to_dense_op: the gradient of y is [",
+            detail::extents_text(dy.shape()), "], y [", detail::extents_text(detail::dense_shape(at, dy.extent(D + 1))),
+            "]; give a gradient of y's shape");
     return detail::get_rows(e, at, dy.data(), dy.extent(D + 1));
   }
 };
@@ -91,6 +95,7 @@ template <int D> struct from_dense_op {
     return result{detail::get_rows(e, at, x.data(), x.extent(D + 1)), saved{}};
   }
   template <class T> auto backward(cpu& e, const saved&, const tensor<T, 2>& dy) const {
+    detail::require_gradient("from_dense_op", dy, at.rows);
     const auto shape = detail::dense_shape(at, dy.extent(1));
     auto dx = detail::zeroed<T>(e, element_count(shape));
     detail::put_rows(e, at, dy, dx.data());

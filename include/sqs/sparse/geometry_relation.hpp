@@ -16,16 +16,23 @@ template <int D> struct relation {
   tap_set<D> taps;
   position stride = detail::filled<D>(1), pad = {}, dilation = detail::filled<D>(1);
 
-  /// Errors      precondition_error if an extent, stride or dilation is not positive, or a number is beyond 2^31.
+  /// Errors      precondition_error if an extent, stride or dilation is not positive, or a number (of taps, too) is
+  ///             beyond 2^31.
   void check() const {
+    idx count = 1;
     for (std::size_t a = 0; a < stride.size(); ++a) {
       const idx k = taps.extent[a], s = stride[a], d = dilation[a], p = pad[a];
       constexpr idx most = idx{1} << 31;
       expects(k > 0 && s > 0 && d > 0 && k < most && s < most && d < most && p > -most && p < most,
               "sqs::sparse::relation: axis ", a, " has kernel ", k, ", stride ", s, ", dilation ", d, ", pad ", p,
               "; kernel, stride and dilation must be positive and all below 2^31");
+      count = std::min(most, count * k);
     }
+    expects(count < idx{1} << 31, "sqs::sparse::relation: the kernel ", detail::extents_text(taps.extent),
+            " has 2^31 taps or more; give a smaller one");
   }
+  friend constexpr bool operator==(const relation&, const relation&) = default;
+
   /// The coarse grid of a convolution: floor((fine + 2 pad - dilation (kernel - 1) - 1) / stride) + 1.
   ///
   /// Errors      precondition_error if the kernel does not fit the padded grid.
@@ -46,6 +53,9 @@ template <int D> struct relation {
   position fine_grid(const position& coarse, const position& extra = {}) const {
     position g{};
     for (std::size_t a = 0; a < g.size(); ++a) {
+      constexpr idx most = idx{1} << 31;
+      expects(extra[a] > -most && extra[a] < most, "sqs::sparse::relation: an output padding of ", extra[a],
+              " on axis ", a, "; give fewer than 2^31 cells");
       g[a] = (coarse[a] - 1) * stride[a] - 2 * pad[a] + taps.extent[a] + extra[a];
       expects(g[a] > 0, "sqs::sparse::relation: a transposed convolution of ", coarse[a], " cells on axis ", a,
               " would have ", g[a], " cells; use less padding");

@@ -5,6 +5,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/detail/corners.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 
 namespace sqs::sparse {
 
@@ -126,6 +127,7 @@ template <class T> struct interpolate_op {
     return result{detail::mixed_rows(e, plan.terms, x.data(), x.extent(1)), saved{}};
   }
   auto backward(cpu& e, const saved&, const tensor<T, 2>& dy) const {
+    detail::require_gradient("interpolate_op", dy, plan.outputs());
     return detail::unmixed_rows(e, plan.terms, plan.back, dy, plan.inputs);
   }
 };
@@ -160,6 +162,7 @@ template <int D> struct interpolate_at_op {
   }
   template <class T, std::size_t N>
   auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& dy, const std::array<bool, N>& needs) const {
+    detail::require_gradient("interpolate_at_op", dy, s.points.extent(0), s.x.extent(1));
     tensor<T, 2> dx, dp;
     if (needs[0]) { dx = detail::unmixed_rows(e, s.terms, detail::group_terms(e, s.terms, at.rows), dy, at.rows); }
     if (needs[1] && rule.kind == interpolation::nearest) {

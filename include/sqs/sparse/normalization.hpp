@@ -8,6 +8,7 @@
 #include <sqs/autodiff/initializer.hpp>
 #include <sqs/nn/activation.hpp>
 #include <sqs/sparse/detail/column_moments.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 #include <sqs/sparse/detail/row_epilogue.hpp>
 
 namespace sqs::sparse {
@@ -32,6 +33,7 @@ struct row_affine_op {
   }
   template <class T> auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& dy) const {
     const idx c = dy.extent(1);
+    detail::require_gradient("row_affine_op", dy, s.x.extent(0), s.x.extent(1));
     auto dx = empty<T, 2>(e, dy.shape());
     detail::scale_rows(e, dy, s.scale, zeros<T, 1>(e, {c}), dx);
     auto [dshift, dscale] = detail::gradient_sums(e, s.x, dy, zeros<T, 1>(e, {c}));
@@ -104,6 +106,7 @@ struct batch_norm_op {
   template <class T> auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& dy, const tensor<T, 1>& dmean,
                                    const tensor<T, 1>& dvariance) const {
     const idx n = s.x.extent(0), c = s.x.extent(1);
+    detail::require_gradient("batch_norm_op", dy, n, c);
     const T rows = static_cast<T>(std::max<idx>(n, 1));
     auto [dbias, product] = detail::gradient_sums(e, s.x, dy, s.mean); // sum dy, sum dy (x - mean)
     auto dgain = empty<T, 1>(e, {c}), of_dy = empty<T, 1>(e, {c}), of_x = empty<T, 1>(e, {c});
@@ -210,6 +213,7 @@ struct voxel_group_norm_op {
   template <class T> auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& dy) const {
     const idx n = s.x.extent(0), c = s.x.extent(1), width = c / groups, step = std::max<idx>(256, (n + 63) / 64);
     const idx parts = (n + step - 1) / step;
+    detail::require_gradient("voxel_group_norm_op", dy, n, c);
     auto dx = empty<T, 2>(e, s.x.shape());
     auto sums = zeros<T, 3>(e, {parts, 2, c}); // of dy xhat and of dy
     parallel_for(e, n, step, [&](idx begin, idx end) {

@@ -20,6 +20,10 @@ struct pair_lists {
   tensor<idx, 1> begin; ///< [tiles * taps + 1]; list l = t * taps + k of tile t and tap k ends before begin[l + 1]
   tensor<std::int32_t, 1> input;  ///< [pairs]
   tensor<std::int32_t, 1> output; ///< [pairs]
+  /// [outputs, taps] the same pairs as a table: the input row the i-th output of the order meets at tap k, or -1. Only
+  /// where `with_bricks` made it.
+  tensor<std::int32_t, 2> neighbours;
+  idx brick_products = 0; ///< outputs times taps that bricks multiply: pairs and zeros
 
   idx tiles() const { return (outputs + tile - 1) / tile; }
   idx pairs() const { return input.size(); }

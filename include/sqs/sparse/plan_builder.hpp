@@ -34,7 +34,8 @@ convolution_plan make_plan_between(cpu& e, const sites<D>& fine, const sites<D>&
 }
 
 /// Plan of a submanifold convolution: outputs are the inputs' sites, tap k sees the site at dilation (k - kernel / 2).
-/// One search serves both directions. Where rows share a voxel, `rule` says what a tap sees.
+/// One search serves both directions. Where rows share a voxel, `rule` says what a tap sees. For narrow layers on volumes
+/// that are almost full see `with_bricks`.
 ///
 /// Errors      precondition_error for an even kernel.
 template <int D>

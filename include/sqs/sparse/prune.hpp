@@ -4,6 +4,7 @@
 /// Fewer rows: inside a box, where a mask says so, the best of each batch item; and the way back.
 
 #include <sqs/sparse/coo_tensor.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 
 #include <limits>
 
@@ -144,6 +145,7 @@ struct put_rows_op {
     return result{std::move(y), saved{}};
   }
   template <class T> auto backward(cpu& e, const saved&, const tensor<T, 2>& dy) const {
+    detail::require_gradient("put_rows_op", dy, count);
     auto dx = empty<T, 2>(e, {rows.size(), dy.extent(1)});
     detail::copy_rows(e, dy, dx, rows.size(), [&](idx i) { return std::pair{idx{rows.data()[i]}, i}; });
     return dx;

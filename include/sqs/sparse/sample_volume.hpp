@@ -5,6 +5,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/detail/corners.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 
 namespace sqs::sparse {
 
@@ -45,6 +46,7 @@ template <int D> struct sample_volume_op {
   }
   template <class T, std::size_t N>
   auto backward(cpu& e, const saved<T>& s, const tensor<T, 2>& dy, const std::array<bool, N>& needs) const {
+    detail::require_gradient("sample_volume_op", dy, s.points.extent(0), s.volume.extent(D + 1));
     tensor<T, D + 2> dv;
     tensor<T, 2> dp;
     if (needs[0]) {

@@ -4,6 +4,7 @@
 /// Sparse tensors one behind the other as the items of a batch.
 
 #include <sqs/autodiff/result.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 #include <sqs/sparse/sites.hpp>
 
 #include <span>
@@ -85,6 +86,9 @@ template <std::size_t N> struct stack_rows_op {
     return result{stack_rows<T>(e, all), s};
   }
   template <class T> auto backward(cpu&, const saved& s, const tensor<T, 2>& dy) const {
+    idx rows = 0;
+    for (const idx r : s.rows) { rows += r; }
+    detail::require_gradient("stack_rows_op", dy, rows);
     std::array<tensor<T, 2>, N> dx;
     idx first = 0;
     for (std::size_t k = 0; k < N; first += s.rows[k++]) { dx[k] = dy.rows(first, first + s.rows[k]); }

@@ -4,6 +4,7 @@
 /// Points become voxels, and their features one row per voxel.
 
 #include <sqs/autodiff/result.hpp>
+#include <sqs/sparse/detail/gradient_shape.hpp>
 #include <sqs/sparse/sites.hpp>
 
 #include <cmath>
@@ -177,6 +178,7 @@ template <int D> struct voxel_features_op {
   }
   template <class T> auto backward(cpu& e, const saved& s, const tensor<T, 2>& dy) const {
     const idx c = dy.extent(1);
+    detail::require_gradient("voxel_features_op", dy, voxels.at.rows, s.source ? s.source.extent(1) : -1);
     auto dx = zeros<T, 2>(e, {voxels.row_of_point.size(), c});
     each_voxel(e, [&](idx v, const std::int32_t* point, idx count) {
       const T* const d = dy.data() + v * c;
