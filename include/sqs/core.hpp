@@ -3,6 +3,7 @@
 /// \file
 /// Everything of sqs/core: errors, small algebra, reflection, randomness, profiling, files.
 
+#include <sqs/core/bfloat16.hpp>
 #include <sqs/core/bytes.hpp>
 #include <sqs/core/config.hpp>
 #include <sqs/core/error.hpp>

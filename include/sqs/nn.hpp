@@ -4,6 +4,7 @@
 /// Everything of sqs/nn: dense layers.
 
 #include <sqs/nn/activation.hpp>
+#include <sqs/nn/cast.hpp>
 #include <sqs/nn/column_sums.hpp>
 #include <sqs/nn/conv2d.hpp>
 #include <sqs/nn/linear.hpp>

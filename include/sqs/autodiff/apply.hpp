@@ -6,6 +6,7 @@
 
 #include <sqs/autodiff/graph.hpp>
 #include <sqs/autodiff/result.hpp>
+#include <sqs/core/bfloat16.hpp>
 
 #include <tuple>
 
@@ -19,8 +20,7 @@ template <class X> inline constexpr bool is_result = false;
 template <class V, class S> inline constexpr bool is_result<result<V, S>> = true;
 
 template <class X> inline constexpr bool is_differentiable_tensor = false;
-template <class T, int R, class S> inline constexpr bool is_differentiable_tensor<tensor<T, R, S>> =
-    std::is_floating_point_v<T>;
+template <class T, int R, class S> inline constexpr bool is_differentiable_tensor<tensor<T, R, S>> = is_real_number<T>;
 
 /// What an op sees of an input: the tensor of a variable or parameter, anything else as it is.
 template <class X> struct unwrapped {

@@ -6,6 +6,7 @@
 
 #include <sqs/autodiff/apply.hpp>
 #include <sqs/autodiff/initializer.hpp>
+#include <sqs/nn/cast.hpp>
 #include <sqs/sparse/bricks.hpp>
 #include <sqs/sparse/detail/brick_product.hpp>
 #include <sqs/sparse/detail/depthwise.hpp>
@@ -113,6 +114,28 @@ struct convolution_op {
     return std::tuple{std::move(dx), std::move(dw), std::move(db)};
   }
 
+  /// Features kept as bfloat16: they and their gradients are widened, computed with in float and rounded once; weights
+  /// and their gradients stay float.
+  struct narrow_saved {
+    tensor<bfloat16, 2> x;
+    tensor<float, 3> weight;
+    bool has_bias;
+  };
+  auto forward(cpu& e, const tensor<bfloat16, 2>& x, const tensor<float, 3>& weight,
+               const tensor<float, 1>& bias) const {
+    return result{finished(e, x, weight, bias, {}), narrow_saved{x, weight, bias.size() > 0}};
+  }
+  tensor<bfloat16, 2> finished(cpu& e, const tensor<bfloat16, 2>& x, const tensor<float, 3>& weight,
+                               const tensor<float, 1>& bias, const epilogue<float>& then) const {
+    return nn::converted<bfloat16>(e, finished(e, nn::converted<float>(e, x), weight, bias, then));
+  }
+  auto backward(cpu& e, const narrow_saved& s, const tensor<bfloat16, 2>& dy, const std::array<bool, 3>& needs) const {
+    const saved<float> wide{needs[1] ? nn::converted<float>(e, s.x) : empty<float, 2>(e, s.x.shape()), s.weight,
+                            s.has_bias};
+    auto [dx, dw, db] = backward(e, wide, nn::converted<float>(e, dy), needs);
+    return std::tuple{needs[0] ? nn::converted<bfloat16>(e, dx) : tensor<bfloat16, 2>{}, std::move(dw), std::move(db)};
+  }
+
 private:
   bool depthwise(idx cin, idx cout) const { return groups == cin && groups == cout && groups > 1; }
   template <class T> void multiply(cpu& e, const pair_lists& l, bool transposed, bool flipped, const tensor<T, 2>& x,
@@ -180,7 +203,9 @@ template <class T> struct bias_free_convolution {
     const double bound = detail::default_bound(in, out, taps, groups);
     return {{init.uniform<T, 3>({taps, in / groups, out}, bound), {}}, groups};
   }
-  template <graph G> variable<G, T, 2> operator()(G& g, variable<G, T, 2> x, const convolution_plan& plan) const {
+  /// X is T, or bfloat16 where T is float.
+  template <graph G, class X>
+  variable<G, X, 2> operator()(G& g, variable<G, X, 2> x, const convolution_plan& plan) const {
     return sqs::apply(g, convolution_op{plan, groups}, std::move(x), weight, zeros<T, 1>(g.exec(), {0}));
   }
   SQS_MEMBERS(bias_free_convolution, weight, groups)
@@ -198,7 +223,9 @@ template <class T> struct convolution {
             {init.uniform<T, 1>({with_bias ? out : 0}, bound), {}, with_bias},
             groups};
   }
-  template <graph G> variable<G, T, 2> operator()(G& g, variable<G, T, 2> x, const convolution_plan& plan) const {
+  /// X is T, or bfloat16 where T is float.
+  template <graph G, class X>
+  variable<G, X, 2> operator()(G& g, variable<G, X, 2> x, const convolution_plan& plan) const {
     return sqs::apply(g, convolution_op{plan, groups}, std::move(x), weight, bias);
   }
   SQS_MEMBERS(convolution, weight, bias, groups)

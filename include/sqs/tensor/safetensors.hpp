@@ -4,6 +4,7 @@
 /// The safetensors format: named arrays in one file, without code in it. Read strictly, written atomically and with
 /// check sums.
 
+#include <sqs/core/bfloat16.hpp>
 #include <sqs/core/file.hpp>
 #include <sqs/tensor/json.hpp>
 #include <sqs/tensor/tensor.hpp>
@@ -57,8 +58,10 @@ inline std::size_t dtype_bytes(std::string_view dtype) {
 }
 template <class T> constexpr const char* dtype_name() {
   if constexpr (std::is_same_v<T, bool>) { return "BOOL"; }
+  if constexpr (std::is_same_v<T, bfloat16>) { return "BF16"; }
   constexpr bool floating = std::is_floating_point_v<T>, sign = std::is_signed_v<T>;
-  static_assert(std::is_arithmetic_v<T> && sizeof(T) <= 8, "sqs::safetensors: no dtype for this element type");
+  static_assert((std::is_arithmetic_v<T> && sizeof(T) <= 8) || is_real_number<T>,
+                "sqs::safetensors: no dtype for this element type");
   switch (sizeof(T)) {
   case 8:
     return floating ? "F64" : (sign ? "I64" : "U64");
@@ -330,11 +333,23 @@ template <class T, int Rank> stored_tensor from_tensor(const tensor<T, Rank>& t)
   return s;
 }
 
-/// A tensor, with memory of its own, from a file's array. `name` is for messages.
+namespace detail {
+/// Numbers of 16 bits in a type that holds each of them exactly.
+template <class T> void widen(const stored_tensor& s, T* to) {
+  for (std::size_t i = 0; i < s.data.size() / 2; ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, s.data.data() + 2 * i, 2);
+    to[i] = s.dtype == "F16" ? float_of_half(bits) : static_cast<float>(std::bit_cast<bfloat16>(bits));
+  }
+}
+} // namespace detail
+
+/// A tensor, with memory of its own, from a file's array. `name` is for messages. F16 and BF16 widen to float and double.
 ///
 /// Errors      file_error if dtype or rank differ: a wrong guess here would reinterpret the bytes.
 template <class T, int Rank> tensor<T, Rank> to_tensor(const stored_tensor& s, const std::string& name) {
-  if (s.dtype != detail::dtype_name<T>() || s.shape.size() != static_cast<std::size_t>(Rank)) {
+  const bool widens = std::is_floating_point_v<T> && (s.dtype == "F16" || s.dtype == "BF16");
+  if ((s.dtype != detail::dtype_name<T>() && !widens) || s.shape.size() != static_cast<std::size_t>(Rank)) {
     raise<file_error>("sqs::to_tensor: '", name, "' is ", s.dtype, " ", detail::shape_text(s.shape), " but ",
                       detail::dtype_name<T>(), " of rank ", Rank,
                       " was expected; check that the file belongs to this model");
@@ -342,8 +357,15 @@ template <class T, int Rank> tensor<T, Rank> to_tensor(const stored_tensor& s, c
   extents<Rank> e{};
   if constexpr (Rank > 0) { std::copy_n(s.shape.begin(), Rank, e.begin()); }
   auto t = make_tensor<T, Rank>(e);
-  expects(static_cast<std::size_t>(t.size()) * sizeof(T) == s.data.size(), "sqs::to_tensor: '", name, "' has ",
-          s.data.size(), " bytes for ", detail::shape_text(s.shape), "; make it with from_tensor or a reader");
+  expects(static_cast<std::size_t>(t.size()) * (widens ? 2 : sizeof(T)) == s.data.size(), "sqs::to_tensor: '", name,
+          "' has ", s.data.size(), " bytes for ", detail::shape_text(s.shape),
+          "; make it with from_tensor or a reader");
+  if constexpr (std::is_floating_point_v<T>) {
+    if (widens) {
+      detail::widen(s, t.data());
+      return t;
+    }
+  }
   if (!s.data.empty()) { std::memcpy(t.data(), s.data.data(), s.data.size()); }
   return t;
 }

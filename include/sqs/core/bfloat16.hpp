@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Numbers of 16 bits, for storage: they are computed with as float.
+
+#include <bit>
+#include <cstdint>
+#include <type_traits>
+
+namespace sqs {
+
+/// The upper half of a float: its range, 8 bits of its fraction (a relative step of 2^-8). Converts to float exactly and
+/// from float to the nearest, ties to even; NaN stays NaN.
+struct bfloat16 {
+  std::uint16_t bits;
+
+  bfloat16() = default; ///< not set, like a float
+  explicit constexpr bfloat16(float x) : bits(0) {
+    const auto f = std::bit_cast<std::uint32_t>(x);
+    const std::uint32_t rounded = f + 0x7fff + (f >> 16 & 1);
+    const bool nan = (f & 0x7fffffff) > 0x7f800000;
+    bits = static_cast<std::uint16_t>((nan ? f | 0x400000 : rounded) >> 16);
+  }
+  constexpr operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  /// Adds as float and rounds once.
+  constexpr bfloat16& operator+=(bfloat16 o) {
+    return *this = bfloat16(static_cast<float>(*this) + static_cast<float>(o));
+  }
+};
+static_assert(sizeof(bfloat16) == 2 && std::is_trivially_copyable_v<bfloat16>);
+
+/// The value of an IEEE 754 half-precision number, exactly.
+constexpr float float_of_half(std::uint16_t half) {
+  const std::uint32_t sign = std::uint32_t{half} >> 15 << 31, exponent = half >> 10 & 31, fraction = half & 1023u;
+  if (exponent == 31) { return std::bit_cast<float>(sign | 0x7f800000 | fraction << 13); }
+  if (exponent > 0) { return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13); }
+  const float small = static_cast<float>(fraction) * 0x1p-24f; // no leading one
+  return sign != 0 ? -small : small;
+}
+
+/// Is T a type that features and gradients may be stored in?
+template <class T> inline constexpr bool is_real_number = std::is_floating_point_v<T> || std::is_same_v<T, bfloat16>;
+
+} // namespace sqs
