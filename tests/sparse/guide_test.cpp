@@ -29,6 +29,12 @@ TEST(guide, sparse) {
   const auto plane = sparse::restricted_plan(exec, cube, taps<3, 3, 3>{}, taps<3, 3, 1>{});
   const auto down = sparse::make_convolution_plan(exec, voxels.at, {.taps = taps<2, 2, 2>{}, .stride = {2, 2, 2}});
   const auto up = sparse::make_inverse_plan(down);
+  sparse::plan_cache<3> plans; // one per rig
+  const auto again = plans.submanifold(exec, voxels.at, taps<3, 3, 3>{});
+  EXPECT_EQ(again.forward.pairs(), cube.forward.pairs());
+  sparse::plan_cache<3> plans;
+  const auto again = plans.submanifold(exec, voxels.at, taps<3, 3, 3>{});
+  EXPECT_EQ(again.forward.pairs(), cube.forward.pairs());
   EXPECT_EQ(plane.forward.pairs(), sparse::make_submanifold_plan(exec, voxels.at, taps<3, 3, 1>{}).forward.pairs());
   EXPECT_EQ(up.output.rows, voxels.at.rows);
   EXPECT_LT(down.output.rows, voxels.at.rows);
@@ -39,6 +45,6 @@ TEST(guide, sparse) {
   auto y = nn::relu(g, layer(g, g.input(features), cube));
   EXPECT_EQ(y.value().shape(), (extents<2>{voxels.at.rows, 16}));
 }
-TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("sparse.md", "sparse/guide_test.cpp", 3); }
+TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("sparse.md", "sparse/guide_test.cpp", 4); }
 
 } // namespace
