@@ -169,6 +169,21 @@ TYPED_TEST(simd_widths, lists_of_lanes_and_transposition) {
   }
 }
 
+TYPED_TEST(simd_widths, whole_parts_and_words_of_four) {
+  using V = TypeParam;
+  using T = typename V::value_type;
+  const auto x = lanes_of<V>([](int i) { return (i % 2 == 0 ? -1 : 1) * (i * 1000.75); });
+  for (int i = 0; i < V::size; ++i) { EXPECT_EQ(truncated(x)[i], std::trunc(x[i])); }
+  const auto four = lanes_of<V>([](int i) { return 4 * i * i + 0.5; });
+  for (int i = 0; i < V::size; ++i) { EXPECT_EQ(sqrt(four)[i], std::sqrt(four[i])); }
+  const V in[4] = {abs(x), lanes_of<V>([](int i) { return 65535 - i; }), V(T(7)), four};
+  std::uint16_t out[4 * V::size];
+  store_words_of_four(in, out);
+  for (int j = 0; j < V::size; ++j) {
+    for (int i = 0; i < 4; ++i) { EXPECT_EQ(out[4 * j + i], static_cast<int>(in[i][j])) << j << " " << i; }
+  }
+}
+
 TYPED_TEST(simd_widths, low_words) {
   using V = TypeParam;
   using T = typename V::value_type;

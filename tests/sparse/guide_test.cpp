@@ -32,9 +32,6 @@ TEST(guide, sparse) {
   sparse::plan_cache<3> plans; // one per rig
   const auto again = plans.submanifold(exec, voxels.at, taps<3, 3, 3>{});
   EXPECT_EQ(again.forward.pairs(), cube.forward.pairs());
-  sparse::plan_cache<3> plans;
-  const auto again = plans.submanifold(exec, voxels.at, taps<3, 3, 3>{});
-  EXPECT_EQ(again.forward.pairs(), cube.forward.pairs());
   EXPECT_EQ(plane.forward.pairs(), sparse::make_submanifold_plan(exec, voxels.at, taps<3, 3, 1>{}).forward.pairs());
   EXPECT_EQ(up.output.rows, voxels.at.rows);
   EXPECT_LT(down.output.rows, voxels.at.rows);

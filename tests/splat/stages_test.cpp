@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <tuple>
 
 namespace {
 
@@ -54,6 +55,58 @@ TEST(project, by_hand) {
   EXPECT_EQ(box.y0, static_cast<int>(25 - half_y) / 16);
   EXPECT_EQ(box.y1, static_cast<int>(25 + half_y) / 16 + 1);
   EXPECT_EQ(p.counts.visible, 1);
+}
+
+/// Projects a scene of which only some Gaussians are before the camera, and each of those alone: the same records.
+template <class T> void expect_alone_and_among_others(const std::vector<idx>& seen, idx n, idx channels) {
+  cpu e{.threads = 1};
+  const auto all = scenes::in_scalar<T>(scenes::random({.gaussians = n, .channels = channels}));
+  auto in = scenes::in_scalar<T>(all);
+  for (idx g = 0; g < n; ++g) {
+    if (std::find(seen.begin(), seen.end(), g) == seen.end()) { in.s.means(g, 2) = T(-50); }
+  }
+  constexpr splat::raster_config plain{};
+  constexpr splat::raster_config two{.channels = 2};
+  const auto project = [&](const auto& scene) {
+    return channels == 3 ? splat::project<plain>(e, scene.s, scene.rig) : splat::project<two>(e, scene.s, scene.rig);
+  };
+  const auto p = project(in);
+  ASSERT_EQ(p.first[1] - p.first[0], static_cast<idx>(seen.size()));
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    auto one = scenes::in_scalar<T>(scenes::blank<double>(1, channels, 2));
+    one.rig = in.rig;
+    const auto row = [&](auto& to, const auto& from) {
+      for (idx c = 0; c < to.extent(1); ++c) { to(0, c) = from(seen[i], c); }
+    };
+    row(one.s.means, in.s.means), row(one.s.scales, in.s.scales), row(one.s.rotations, in.s.rotations);
+    row(one.s.colours, in.s.colours);
+    one.s.opacities(0) = in.s.opacities(seen[i]);
+    const auto q = project(one);
+    const auto &a = p.records(static_cast<idx>(i)), &b = q.records(0);
+    EXPECT_EQ(a.gaussian, seen[i]);
+    EXPECT_EQ(std::tie(a.x, a.y, a.lx, a.k, a.ly, a.log2_opacity, a.shear, a.depth),
+              std::tie(b.x, b.y, b.lx, b.k, b.ly, b.log2_opacity, b.shear, b.depth))
+        << i << " of " << seen.size() << " among " << n;
+    for (int c = 0; c < std::min<idx>(channels, 3); ++c) { EXPECT_EQ(a.colour[c], b.colour[c]); }
+    EXPECT_EQ(p.depths(static_cast<idx>(i)), q.depths(0));
+    const auto &box = p.boxes(static_cast<idx>(i)), &other = q.boxes(0);
+    EXPECT_EQ(std::tie(box.x0, box.y0, box.x1, box.y1), std::tie(other.x0, other.y0, other.x1, other.y1));
+  }
+}
+TEST(project, does_not_depend_on_the_neighbours) {
+  // The first and the last of a register of 2, 4, 8 or 16; whole registers; with gaps; the last row of the scene.
+  for (const idx n : {2, 4, 8, 16, 17}) { expect_alone_and_among_others<float>({0, n - 1}, n, 3); }
+  for (const idx channels : {2, 3}) {
+    std::vector<idx> all(40), some;
+    std::iota(all.begin(), all.end(), idx{0});
+    for (idx g = 0; g < 40; g += g % 3 + 1) { some.push_back(g); }
+    expect_alone_and_among_others<float>(all, 40, channels);
+    expect_alone_and_among_others<float>(some, 40, channels);
+    expect_alone_and_among_others<double>(all, 40, channels);
+    expect_alone_and_among_others<double>(some, 40, channels);
+  }
+  expect_alone_and_among_others<double>({0, 3}, 4, 3);
+  expect_alone_and_among_others<double>({0, 7}, 8, 3);
 }
 
 TEST(project, keeps_the_conic_of_a_needle_in_float) {

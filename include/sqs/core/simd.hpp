@@ -172,6 +172,15 @@ template <class T, int N> struct simd {
       return with_bits(a, [](auto bits) { return bits & ~sign_bit; });
     }
     friend simd sqrt(simd a) {
+#if defined(SQS_MASK_REGISTERS)
+      // Masked: the plain forms leave their source unset, and compilers say so.
+      if constexpr (registers && sizeof(T) == 4) {
+        return vector(_mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), a.v));
+      }
+      if constexpr (registers && sizeof(T) == 8) {
+        return vector(_mm512_maskz_sqrt_pd(static_cast<__mmask8>(-1), a.v));
+      }
+#endif
       return each(a, [](T x) { return std::sqrt(x); });
     }
     friend simd log(simd a) {
@@ -181,6 +190,17 @@ template <class T, int N> struct simd {
       simd r;
       for (int i = 0; i < N; ++i) { r.v[i] = std::atan2(a.v[i], b.v[i]); }
       return r;
+    }
+
+    /// Without the fraction. |a| < 2^31.
+    friend simd truncated(simd a) {
+#if defined(SQS_MASK_REGISTERS)
+      if constexpr (registers && sizeof(T) == 4) {
+        return vector(
+            _mm512_maskz_roundscale_ps(static_cast<__mmask16>(-1), a.v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC));
+      }
+#endif
+      return each(a, [](T x) { return static_cast<T>(static_cast<std::int32_t>(x)); });
     }
 
     /// 1 / x to 14 bits, where that and a step of Newton's are faster than a division: on the widest registers.

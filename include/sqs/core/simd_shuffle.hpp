@@ -89,51 +89,53 @@ template <class T, int N> void sums_of(const simd<T, N>* x, idx count, T* out) {
   for (idx i = 0; i < count; ++i) { out[i] = sum_of(x[i]); }
 }
 
-/// Reads four numbers from each of N places and writes them transposed: out[i][j] = in[j][i].
-template <class T, int N> SQS_INLINE void transpose_fours(const T* const (&in)[N], T* const (&out)[4]) {
+/// Reads four numbers from each of N places: lane j of out[i] is in(j)[i].
+template <class T, int N, class In> SQS_INLINE void load_fours(In&& in, simd<T, N> (&out)[4]) {
 #if defined(SQS_MASK_REGISTERS)
   if constexpr (N == 16 && sizeof(T) == 4) {
     // Quarter q of rows[r] holds the four numbers of place 4 q + r; the quarters are then transposed one like the other.
     __m512 rows[4];
     for (int r = 0; r < 4; ++r) {
-      const auto quarter = [&](int q) { return _mm_loadu_ps(in[4 * q + r]); };
+      const auto quarter = [&](int q) { return _mm_loadu_ps(in(4 * q + r)); };
       rows[r] = _mm512_insertf32x4(
           _mm512_insertf32x4(_mm512_insertf32x4(_mm512_castps128_ps512(quarter(0)), quarter(1), 1), quarter(2), 2),
           quarter(3), 3);
     }
     const __m512 low = _mm512_unpacklo_ps(rows[0], rows[1]), high = _mm512_unpackhi_ps(rows[0], rows[1]);
     const __m512 low2 = _mm512_unpacklo_ps(rows[2], rows[3]), high2 = _mm512_unpackhi_ps(rows[2], rows[3]);
-    _mm512_storeu_ps(out[0], _mm512_shuffle_ps(low, low2, 0x44));
-    _mm512_storeu_ps(out[1], _mm512_shuffle_ps(low, low2, 0xEE));
-    _mm512_storeu_ps(out[2], _mm512_shuffle_ps(high, high2, 0x44));
-    _mm512_storeu_ps(out[3], _mm512_shuffle_ps(high, high2, 0xEE));
+    out[0].v = _mm512_shuffle_ps(low, low2, 0x44), out[1].v = _mm512_shuffle_ps(low, low2, 0xEE);
+    out[2].v = _mm512_shuffle_ps(high, high2, 0x44), out[3].v = _mm512_shuffle_ps(high, high2, 0xEE);
     return;
   }
 #endif
+  T column[4][N];
 #if defined(__has_builtin) && !defined(__CUDACC__)
 #if __has_builtin(__builtin_shufflevector)
   if constexpr (N % 4 == 0 && sizeof(T) == 4) {
     using v = simd<T, 4>;
     for (int j = 0; j < N; j += 4) {
-      const auto a = v::load(in[j]).v, b = v::load(in[j + 1]).v, c = v::load(in[j + 2]).v, d = v::load(in[j + 3]).v;
+      const auto a = v::load(in(j)).v, b = v::load(in(j + 1)).v, c = v::load(in(j + 2)).v, d = v::load(in(j + 3)).v;
       const auto low = __builtin_shufflevector(a, b, 0, 4, 1, 5), high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
       const auto low2 = __builtin_shufflevector(c, d, 0, 4, 1, 5), high2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-      v(__builtin_shufflevector(low, low2, 0, 1, 4, 5)).store(out[0] + j);
-      v(__builtin_shufflevector(low, low2, 2, 3, 6, 7)).store(out[1] + j);
-      v(__builtin_shufflevector(high, high2, 0, 1, 4, 5)).store(out[2] + j);
-      v(__builtin_shufflevector(high, high2, 2, 3, 6, 7)).store(out[3] + j);
+      v(__builtin_shufflevector(low, low2, 0, 1, 4, 5)).store(column[0] + j);
+      v(__builtin_shufflevector(low, low2, 2, 3, 6, 7)).store(column[1] + j);
+      v(__builtin_shufflevector(high, high2, 0, 1, 4, 5)).store(column[2] + j);
+      v(__builtin_shufflevector(high, high2, 2, 3, 6, 7)).store(column[3] + j);
     }
+    for (int i = 0; i < 4; ++i) { out[i] = simd<T, N>::load(column[i]); }
     return;
   }
 #endif
 #endif
   for (int j = 0; j < N; ++j) {
-    for (int i = 0; i < 4; ++i) { out[i][j] = in[j][i]; }
+    const T* const from = in(j);
+    for (int i = 0; i < 4; ++i) { column[i][j] = from[i]; }
   }
+  for (int i = 0; i < 4; ++i) { out[i] = simd<T, N>::load(column[i]); }
 }
 
-/// The way back: out[j][i] = in[i][j] for the N lanes j of four registers.
-template <class T, int N> SQS_INLINE void untranspose_fours(const simd<T, N> (&in)[4], T* const (&out)[N]) {
+/// The way back: out(j)[i] = lane j of in[i].
+template <class T, int N, class Out> SQS_INLINE void store_fours(const simd<T, N> (&in)[4], Out&& out) {
 #if defined(SQS_MASK_REGISTERS)
   if constexpr (N == 16 && sizeof(T) == 4) {
     const __m512 low = _mm512_unpacklo_ps(in[0].v, in[1].v), high = _mm512_unpackhi_ps(in[0].v, in[1].v);
@@ -141,17 +143,29 @@ template <class T, int N> SQS_INLINE void untranspose_fours(const simd<T, N> (&i
     const __m512 rows[4] = {_mm512_shuffle_ps(low, low2, 0x44), _mm512_shuffle_ps(low, low2, 0xEE),
                             _mm512_shuffle_ps(high, high2, 0x44), _mm512_shuffle_ps(high, high2, 0xEE)};
     for (int r = 0; r < 4; ++r) {
-      _mm_storeu_ps(out[r], _mm512_castps512_ps128(rows[r]));
-      _mm_storeu_ps(out[4 + r], _mm512_extractf32x4_ps(rows[r], 1));
-      _mm_storeu_ps(out[8 + r], _mm512_extractf32x4_ps(rows[r], 2));
-      _mm_storeu_ps(out[12 + r], _mm512_extractf32x4_ps(rows[r], 3));
+      _mm_storeu_ps(out(r), _mm512_castps512_ps128(rows[r]));
+      _mm_storeu_ps(out(4 + r), _mm512_extractf32x4_ps(rows[r], 1));
+      _mm_storeu_ps(out(8 + r), _mm512_extractf32x4_ps(rows[r], 2));
+      _mm_storeu_ps(out(12 + r), _mm512_extractf32x4_ps(rows[r], 3));
     }
     return;
   }
 #endif
   for (int j = 0; j < N; ++j) {
-    for (int i = 0; i < 4; ++i) { out[j][i] = in[i][j]; }
+    T* const to = out(j);
+    for (int i = 0; i < 4; ++i) { to[i] = in[i].v[j]; }
   }
+}
+
+/// The same from pointers and to memory: out[i][j] = in[j][i].
+template <class T, int N> SQS_INLINE void transpose_fours(const T* const (&in)[N], T* const (&out)[4]) {
+  simd<T, N> column[4];
+  load_fours<T, N>([&](int j) { return in[j]; }, column);
+  for (int i = 0; i < 4; ++i) { column[i].store(out[i]); }
+}
+/// out[j][i] = in[i][j].
+template <class T, int N> SQS_INLINE void untranspose_fours(const simd<T, N> (&in)[4], T* const (&out)[N]) {
+  store_fours<T, N>(in, [&](int j) { return out[j]; });
 }
 
 #if defined(SQS_MASK_REGISTERS)
@@ -189,6 +203,27 @@ template <class T, int N> SQS_INLINE void load_triples(const T* in, simd<T, N> (
   }
 #endif
   for (int c = 0; c < 3; ++c) { out[c] = simd<T, N>::strided(in + c, 3); }
+}
+
+/// out[4 j + i] = in[i][j], as whole numbers without their fraction. 0 <= in < 65536.
+template <class T, int N> SQS_INLINE void store_words_of_four(const simd<T, N> (&in)[4], std::uint16_t* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    const auto pair = [](__m512 low, __m512 high) {
+      return _mm512_or_si512(_mm512_cvttps_epi32(low), _mm512_slli_epi32(_mm512_cvttps_epi32(high), 16));
+    };
+    const __m512i front = pair(in[0].v, in[1].v), back = pair(in[2].v, in[3].v);
+    const __m512i low = _mm512_unpacklo_epi32(front, back), high = _mm512_unpackhi_epi32(front, back);
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+                  last = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    _mm512_storeu_si512(out, _mm512_permutex2var_epi64(low, first, high));
+    _mm512_storeu_si512(out + 32, _mm512_permutex2var_epi64(low, last, high));
+    return;
+  }
+#endif
+  for (int j = 0; j < N; ++j) {
+    for (int i = 0; i < 4; ++i) { out[4 * j + i] = static_cast<std::uint16_t>(in[i].v[j]); }
+  }
 }
 
 /// Transposes the 4 x 4 blocks of N / 4 numbers that four registers consist of.

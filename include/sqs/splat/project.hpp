@@ -11,6 +11,8 @@
 #include <sqs/geometry/camera_projection.hpp>
 #include <sqs/splat/scene.hpp>
 
+#include <cstring>
+
 namespace sqs::splat {
 
 /// A camera with what projecting derives from it once.
@@ -40,7 +42,33 @@ std::array<view_constants<T>, camera_rig<T>::capacity> make_view_constants(const
 
 namespace detail {
 
-/// A register of Gaussians, gathered by index.
+/// Are these `native_lanes` rows next to each other? `index` ascends; its last number may be repeated.
+template <class T> bool are_neighbours(const std::int32_t* index) {
+  constexpr int n = native_lanes<T>;
+  return index[n - 1] - index[0] == n - 1 && index[n - 1] > index[n - 2];
+}
+
+/// The first three columns of rows of a matrix.
+template <class T> SQS_INLINE vec3<simd<T, native_lanes<T>>> three_columns(const tensor<T, 2>& x,
+                                                                           const std::int32_t* index, bool neighbours) {
+  constexpr int n = native_lanes<T>;
+  using number = simd<T, n>;
+  const idx columns = x.extent(1);
+  number c[4];
+  if (neighbours && columns == 3) {
+    number three[3];
+    load_triples(x.data() + 3 * idx{index[0]}, three);
+    return {three[0], three[1], three[2]};
+  }
+  if (columns > 3 || index[n - 1] + 1 < x.extent(0)) { // four numbers of each row, the last perhaps of the next one
+    load_fours<T, n>([&](int l) { return x.data() + index[l] * columns; }, c);
+  } else {
+    for (int i = 0; i < 3; ++i) { c[i] = number::gather(x.data() + i, index, static_cast<int>(columns)); }
+  }
+  return {c[0], c[1], c[2]};
+}
+
+/// A register of Gaussians. `index` ascends; its last number may be repeated.
 template <class T> struct gaussian_lanes {
   static constexpr int n = native_lanes<T>;
   using number = simd<T, n>;
@@ -49,15 +77,19 @@ template <class T> struct gaussian_lanes {
   number opacity;
 
   gaussian_lanes(const scene<T>& s, const std::int32_t* index) {
-    const auto three = [&](const tensor<T, 2>& x) {
-      return vec3<number>{number::gather(x.data(), index, 3), number::gather(x.data() + 1, index, 3),
-                          number::gather(x.data() + 2, index, 3)};
-    };
-    const T* q = s.rotations.data();
-    mean = three(s.means), scale = three(s.scales);
-    rotation = {number::gather(q, index, 4), number::gather(q + 1, index, 4), number::gather(q + 2, index, 4),
-                number::gather(q + 3, index, 4)};
-    opacity = number::gather(s.opacities.data(), index, 1);
+    const bool neighbours = are_neighbours<T>(index);
+    mean = three_columns(s.means, index, neighbours), scale = three_columns(s.scales, index, neighbours);
+    const T* const quaternions = s.rotations.data();
+    number q[4];
+    if (neighbours) {
+      const T* const first = quaternions + 4 * idx{index[0]};
+      load_fours<T, n>([=](int l) { return first + 4 * l; }, q);
+      opacity = number::load(s.opacities.data() + index[0]);
+    } else {
+      load_fours<T, n>([=](int l) { return quaternions + 4 * idx{index[l]}; }, q);
+      opacity = number::gather(s.opacities.data(), index, 1);
+    }
+    rotation = {q[0], q[1], q[2], q[3]};
   }
 };
 
@@ -191,19 +223,14 @@ template <class K, class T> struct candidate_search {
     for (idx first = begin; first < end; first += n) {
       const int here = static_cast<int>(std::min<idx>(n, end - first));
       std::int32_t index[n];
-      T usable[n];
-      for (int l = 0; l < n; ++l) {
-        index[l] = static_cast<std::int32_t>(first) + std::min(l, here - 1);
-        usable[l] = l < here && !bad[index[l] - begin] ? T(1) : T(0);
-      }
-      const auto three = [&](const tensor<T, 2>& x) {
-        return vec3<number>{number::gather(x.data(), index, 3), number::gather(x.data() + 1, index, 3),
-                            number::gather(x.data() + 2, index, 3)};
-      };
-      const vec3<number> mean = three(s.means), scale = three(s.scales);
+      for (int l = 0; l < n; ++l) { index[l] = static_cast<std::int32_t>(first) + std::min(l, here - 1); }
+      const vec3<number> mean = three_columns(s.means, index, here == n),
+                         scale = three_columns(s.scales, index, here == n);
       const number variance = max(scale.x * scale.x, max(scale.y * scale.y, scale.z * scale.z));
-      const number opacity =
-          select(number::load(usable) > number(0), number::gather(s.opacities.data(), index, 1), number(0));
+      T opacities[n] = {}; // none: not drawn
+      std::copy_n(s.opacities.data() + first, here, opacities);
+      for (int l = 0; rejected > 0 && l < here; ++l) { opacities[l] = bad[index[l] - begin] ? T(0) : opacities[l]; }
+      const number opacity = number::load(opacities);
       const auto drawn = opacity >= number(K::alpha_cut);
       if (!any(drawn)) { continue; }
       // Squared half extent in standard deviations, a little too large.
@@ -259,11 +286,40 @@ struct projected_counts {
   idx visible = 0, degenerate = 0;
 };
 
+/// Writes the first `count` of a register of records, whose fields come in the order of the struct.
+template <class T>
+SQS_INLINE void store_records(const simd<T, native_lanes<T>> (&first)[4], const simd<T, native_lanes<T>> (&second)[4],
+                              const simd<T, native_lanes<T>> (&colour)[3], const std::int32_t* gaussian, int count,
+                              projected_gaussian<T>* records) {
+  constexpr int n = native_lanes<T>;
+  const auto store = [&](projected_gaussian<T>* to) {
+    store_fours<T, n>(first, [=](int l) { return &to[l].x; });
+    store_fours<T, n>(second, [=](int l) { return &to[l].ly; });
+    if constexpr (sizeof(T) == sizeof(std::int32_t)) { // the Gaussian's number is the fourth field of as many bits
+      T bits[n];
+      std::memcpy(bits, gaussian, sizeof(bits));
+      store_fours<T, n>({colour[0], colour[1], colour[2], simd<T, n>::load(bits)}, [=](int l) { return to[l].colour; });
+    } else {
+      for (int l = 0; l < n; ++l) {
+        for (int c = 0; c < 3; ++c) { to[l].colour[c] = colour[c][l]; }
+        to[l].gaussian = gaussian[l];
+      }
+    }
+  };
+  if (count == n) {
+    store(records);
+  } else {
+    projected_gaussian<T> part[n];
+    store(part);
+    std::copy_n(part, count, records);
+  }
+}
+
 /// Projects up to a register of candidates of one view into records and boxes.
 template <class K, bool Pinhole, class T>
-SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index,
-                                           int count, projected_gaussian<T>* records, tile_box* boxes, T* depths,
-                                           T* radii) {
+SQS_INLINE projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index,
+                                          int count, projected_gaussian<T>* records, tile_box* boxes, T* depths,
+                                          T* radii) {
   using lanes = gaussian_lanes<T>;
   using number = typename lanes::number;
   constexpr int n = lanes::n;
@@ -274,10 +330,10 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   const number opacity = g.opacity * f.rho;
   const number log2_opacity = log2(max(opacity, number(std::numeric_limits<T>::min())));
   const number reach = T(2 * ln2) * (log2_opacity - K::log2_cut), inverse = T(1) / f.det;
-  const number radius = sqrt(max(reach * max(f.xx, f.yy), number(0))); // the larger half extent
+  const number extent_x = sqrt(max(reach * f.xx, number(0))), extent_y = sqrt(max(reach * f.yy, number(0)));
+  const number radius = max(extent_x, extent_y);
   // The slack covers rounding here and in the blend, so that the box never cuts what alpha_cut keeps.
-  const number radius_x = T(1.0001) * sqrt(max(reach * f.xx, number(0))) + T(0.01);
-  const number radius_y = T(1.0001) * sqrt(max(reach * f.yy, number(0))) + T(0.01);
+  const number radius_x = T(1.0001) * extent_x + T(0.01), radius_y = T(1.0001) * extent_y + T(0.01);
   constexpr T half_log2e = T(0.72134752044448170368);
   const number lx = sqrt(half_log2e * f.yy * inverse), ly = sqrt(half_log2e / f.yy);
   const number k = -(f.xy / f.yy), shear = -(f.xy / f.xx);
@@ -290,7 +346,6 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   counts.degenerate = std::popcount(bits_of(drawn & !sound) & usable);
   drawn = drawn & sound;
   if constexpr (K::radius_clip > T(0)) { drawn = drawn & (radius > number(K::radius_clip)); }
-  const unsigned draw = bits_of(drawn) & usable;
 
   number x0, x1, y0, y1;
   pixel_range(f.point.u - radius_x, f.point.u + radius_x, number(v.width), x0, x1);
@@ -299,45 +354,54 @@ SQS_FLATTEN projected_counts project_lanes(const scene<T>& s, const view_constan
   if constexpr (K::sh_degree >= 0) {
     const sh_lanes<K, T> sh(s, v, g.mean, filled);
     for (int c = 0; c < 3; ++c) { colour[c] = sh.colour[c]; }
+  } else if constexpr (K::channels >= 3) {
+    const auto first = three_columns(s.colours, filled, are_neighbours<T>(filled));
+    colour[0] = first.x, colour[1] = first.y, colour[2] = first.z;
   } else {
-    for (int c = 0; c < (K::channels < 3 ? K::channels : 3); ++c) {
-      for (int l = 0; l < n; ++l) { colour[c].v[l] = s.colours.data()[idx{filled[l]} * K::columns + c]; }
+    for (int c = 0; c < K::channels; ++c) { colour[c] = number::gather(s.colours.data() + c, filled, K::columns); }
+  }
+  store_records<T>({f.point.u, f.point.v, lx, k}, {ly, log2_opacity, shear, f.p.z}, colour, filled, count, records);
+  // Whole pixels, then the tiles they lie in: exact, as the numbers are small.
+  const number low_x = truncated(x0), low_y = truncated(y0), high_x = truncated(x1), high_y = truncated(y1);
+  const auto visible = drawn & (low_x < high_x) & (low_y < high_y);
+  const auto tile = [&](const number& pixels) { return select(visible, pixels / number(K::tile), number(0)); };
+  const number up(K::tile - 1);
+  const number box[4] = {tile(low_x), tile(low_y), tile(high_x + up), tile(high_y + up)};
+  if (count == n) {
+    store_words_of_four<T, n>(box, &boxes->x0);
+    f.p.z.store(depths);
+  } else {
+    tile_box some_boxes[n];
+    T some_depths[n];
+    store_words_of_four<T, n>(box, &some_boxes->x0);
+    f.p.z.store(some_depths);
+    std::copy_n(some_boxes, count, boxes);
+    std::copy_n(some_depths, count, depths);
+  }
+  const unsigned seen = bits_of(visible) & usable;
+  counts.visible = std::popcount(seen);
+  if (radii != nullptr) {
+    for (unsigned left = seen; left != 0; left &= left - 1) {
+      const int l = std::countr_zero(left);
+      radii[index[l]] = radius[l];
     }
   }
-  // A register of records, field by field; lanes past the last candidate go nowhere.
-  projected_gaussian<T> spare;
-  T* row[n];
-  const auto next_fields = [&](int field) {
-    for (int l = 0; l < n; ++l) { row[l] = &(l < count ? records[l] : spare).x + field; }
-  };
-  next_fields(0);
-  untranspose_fours<T, n>({f.point.u, f.point.v, lx, k}, row);
-  next_fields(4);
-  untranspose_fours<T, n>({ly, log2_opacity, shear, f.p.z}, row);
-  T last[4][n];
-  for (int c = 0; c < 3; ++c) { colour[c].store(last[c]); }
-  radius.store(last[3]);
-  T depth[n];
-  f.p.z.store(depth);
-  std::copy_n(depth, count, depths);
-  std::int32_t pixel[4][n];
-  const number* const range[] = {&x0, &y0, &x1, &y1};
-  for (int i = 0; i < 4; ++i) {
-    T numbers[n];
-    range[i]->store(numbers);
-    for (int l = 0; l < n; ++l) { pixel[i][l] = static_cast<std::int32_t>(numbers[l]); }
-  }
-  for (int l = 0; l < count; ++l) {
-    auto& r = records[l];
-    for (int c = 0; c < 3; ++c) { r.colour[c] = last[c][l]; }
-    r.gaussian = index[l];
-    const bool visible = ((draw >> l) & 1u) != 0 && pixel[0][l] < pixel[2][l] && pixel[1][l] < pixel[3][l];
-    const auto tile = [&](int pixels) { return static_cast<std::uint16_t>(visible ? pixels / K::tile : 0); };
-    boxes[l] = {tile(pixel[0][l]), tile(pixel[1][l]), tile(pixel[2][l] + K::tile - 1), tile(pixel[3][l] + K::tile - 1)};
-    counts.visible += visible ? 1 : 0;
-    if (radii != nullptr && visible) { radii[index[l]] = last[3][l]; }
-  }
   return counts;
+}
+
+/// Projects candidates of one view, a register at a time.
+template <class K, bool Pinhole, class T>
+SQS_FLATTEN projected_counts project_candidates(const scene<T>& s, const view_constants<T>& v,
+                                                const std::int32_t* index, idx count, projected_gaussian<T>* records,
+                                                tile_box* boxes, T* depths, T* radii) {
+  constexpr idx n = native_lanes<T>;
+  projected_counts sum;
+  for (idx i = 0; i < count; i += n) {
+    const auto more = project_lanes<K, Pinhole>(s, v, index + i, static_cast<int>(std::min(n, count - i)), records + i,
+                                                boxes + i, depths + i, radii);
+    sum.visible += more.visible, sum.degenerate += more.degenerate;
+  }
+  return sum;
 }
 
 } // namespace detail
@@ -385,21 +449,12 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
     const std::int32_t* index = candidates.data() + (v * chunks + c) * detail::candidate_room;
     const idx first = start(v * chunks + c), count = found(v, c);
     T* const radius = radii ? radii.data() + v * g : nullptr;
-    detail::projected_counts sum;
-    const auto all = [&](auto pinhole) {
-      for (idx i = 0; i < count; i += native_lanes<T>) {
-        const auto more = detail::project_lanes<k, decltype(pinhole)::value>(
-            s, camera, index + i, static_cast<int>(std::min<idx>(native_lanes<T>, count - i)),
-            out.records.data() + first + i, out.boxes.data() + first + i, out.depths.data() + first + i, radius);
-        sum.visible += more.visible, sum.degenerate += more.degenerate;
-      }
+    const auto project = [&](auto pinhole) {
+      return detail::project_candidates<k, decltype(pinhole)::value>(
+          s, camera, index, count, out.records.data() + first, out.boxes.data() + first, out.depths.data() + first,
+          radius);
     };
-    if (camera.model == camera_model::pinhole) {
-      all(std::true_type{});
-    } else {
-      all(std::false_type{});
-    }
-    return sum;
+    return camera.model == camera_model::pinhole ? project(std::true_type{}) : project(std::false_type{});
   };
   const auto sums = reduce(
       e, views * chunks, 1, detail::projected_counts{},
