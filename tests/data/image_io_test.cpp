@@ -125,13 +125,22 @@ TEST(image_io, a_jpeg_of_many_scans_is_refused) {
               ThrowsMessage<sqs::file_error>(AllOf(HasSubstr("bomb.jpg"), HasSubstr("more than 100 scans"))));
 }
 
-TEST(image_io, depth_colours_run_from_red_to_blue_and_nothing_is_black) {
-  const std::vector<float> d{0, 1, 60, 1000};
-  const auto i = sqs::colour_depth(d, 1, 4);
+TEST(image_io, depth_colours_darken_with_distance_and_nothing_is_black) {
+  std::vector<float> d{0};
+  for (int k = 0; k <= 20; ++k) {
+    d.push_back(std::pow(60.0f, static_cast<float>(k) / 20));
+  } // 1 .. 60 m, evenly in log
+  d.push_back(1000);
+  const int n = static_cast<int>(d.size());
+  const auto i = sqs::colour_depth(d, 1, n);
   EXPECT_EQ(i.at(0, 0)[0] + i.at(0, 0)[1] + i.at(0, 0)[2], 0);
-  EXPECT_GT(i.at(0, 1)[0], 200);
-  EXPECT_LT(i.at(0, 2)[0], 60);
-  EXPECT_TRUE(std::equal(i.at(0, 2), i.at(0, 2) + 3, i.at(0, 3)));
+  EXPECT_THAT(std::vector<int>(i.at(0, 1), i.at(0, 1) + 3), testing::ElementsAre(253, 231, 37));
+  EXPECT_THAT(std::vector<int>(i.at(0, 21), i.at(0, 21) + 3), testing::ElementsAre(68, 1, 84));
+  EXPECT_TRUE(std::equal(i.at(0, 21), i.at(0, 21) + 3, i.at(0, 22))) << "farther than far looks like far";
+  const auto brightness = [&](int x) {
+    return 0.2126 * i.at(0, x)[0] + 0.7152 * i.at(0, x)[1] + 0.0722 * i.at(0, x)[2];
+  };
+  for (int x = 1; x < 21; ++x) { EXPECT_GT(brightness(x), brightness(x + 1)) << x; }
   EXPECT_THROW(sqs::colour_depth(d, 1, 3), sqs::precondition_error);
 }
 

@@ -202,12 +202,23 @@ inline void write_png(const std::filesystem::path& path, const image& picture) {
   write_file_atomic(path, std::span<const std::byte>(file));
 }
 
-/// A depth image in colours: red is `near`, over yellow and green to blue at `far`, logarithmic; 0 (no value) is black.
+/// A depth image in colours that differ to the eye as the depths do: yellow is `near`, over green and blue to violet at
+/// `far`, logarithmic; 0 (no value) is black.
+///
+/// Source      viridis of matplotlib, ten of its colours
 inline image colour_depth(std::span<const float> depth, int height, int width, double near = 1, double far = 60) {
   expects(depth.size() == static_cast<std::size_t>(height) * static_cast<std::size_t>(width),
           "sqs::colour_depth: ", depth.size(), " values for ", height, " x ", width, " pixels; the counts must agree");
-  static constexpr std::array<std::array<double, 3>, 6> stops{
-      {{215, 25, 28}, {253, 174, 60}, {250, 240, 120}, {100, 195, 100}, {44, 123, 200}, {50, 40, 120}}};
+  static constexpr std::array<std::array<double, 3>, 10> stops{{{253, 231, 37},
+                                                                {180, 222, 44},
+                                                                {109, 205, 89},
+                                                                {53, 183, 121},
+                                                                {31, 158, 137},
+                                                                {38, 130, 142},
+                                                                {49, 104, 142},
+                                                                {62, 74, 137},
+                                                                {72, 40, 120},
+                                                                {68, 1, 84}}};
   image out(height, width);
   for (std::size_t i = 0; i < depth.size(); ++i) {
     if (!(depth[i] > 0)) { continue; }
