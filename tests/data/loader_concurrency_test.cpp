@@ -45,6 +45,27 @@ TEST(loader_concurrency, the_order_does_not_depend_on_threads_or_capacity) {
   }
 }
 
+TEST(loader_concurrency, replacements_and_reports_do_not_depend_on_threads) {
+  const auto run_replacing = [](int threads, int capacity) {
+    const slow_set set;
+    std::vector<sqs::idx> out;
+    sqs::loader l(set,
+                  {.seed = 3,
+                   .threads = threads,
+                   .capacity = capacity,
+                   .corrupt = sqs::corrupt_policy::replace,
+                   .report = [&](const sqs::corrupt_sample& c) { out.push_back(-1000 * c.index - c.step); }},
+                  [](const sqs::sample& s, sqs::loader_position p) { return s.timestamp_us * 1000 + p.step; });
+    for (int k = 0; k < 100; ++k) { out.push_back(l.next()); }
+    return out;
+  };
+  const auto one = run_replacing(1, 1);
+  EXPECT_EQ(one.size(), 103u); // samples 10, 21 and 32, once each
+  for (const int threads : {2, 3, 7}) {
+    for (const int capacity : {1, 5}) { EXPECT_EQ(run_replacing(threads, capacity), one) << threads; }
+  }
+}
+
 /// The first two samples wait for each other: they arrive only if two threads load at once.
 struct meeting_set {
   mutable std::mutex mutex;

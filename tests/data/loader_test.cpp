@@ -97,6 +97,77 @@ TEST(loader, a_broken_sample_is_reported_at_its_step_and_the_next_call_goes_on) 
   EXPECT_EQ(l.next().token, "3");
 }
 
+/// Every third sample is broken.
+struct holed_set {
+  sqs::idx n = 0;
+  sqs::idx size() const { return n; }
+  sqs::sample sample(sqs::idx i) const {
+    if (i % 3 == 2) { sqs::raise<sqs::file_error>("sqs::decode_jpeg: cam/", i, ".jpg cannot be decoded"); }
+    sqs::sample s;
+    s.token = std::to_string(i);
+    return s;
+  }
+};
+
+TEST(loader, broken_samples_are_replaced_and_reported_once) {
+  const holed_set set{.n = 9};
+  std::vector<std::string> reports;
+  const sqs::loader_options o{.shuffle = false, .corrupt = sqs::corrupt_policy::replace, .report = [&](const auto& c) {
+                                reports.push_back(sqs::concat(c.index, " at ", c.step, ": ", c.message));
+                              }};
+  sqs::loader l(set, o);
+  std::vector<std::string> all;
+  for (int k = 0; k < 18; ++k) { all.push_back(l.next().token); }
+  // Steps 2, 5, 8 get the following sample, the last of an epoch its first.
+  EXPECT_EQ(all, (std::vector<std::string>{"0", "1", "3", "3", "4", "6", "6", "7", "0", "0", "1", "3", "3", "4", "6",
+                                           "6", "7", "0"}));
+  EXPECT_EQ(reports, (std::vector<std::string>{"2 at 2: sqs::decode_jpeg: cam/2.jpg cannot be decoded",
+                                               "5 at 5: sqs::decode_jpeg: cam/5.jpg cannot be decoded",
+                                               "8 at 8: sqs::decode_jpeg: cam/8.jpg cannot be decoded"}));
+  ASSERT_EQ(l.corrupt_samples().size(), 3u);
+  EXPECT_EQ(l.corrupt_samples()[2].index, 8);
+}
+
+TEST(loader, a_resumed_run_replaces_the_same) {
+  const holed_set set{.n = 20};
+  const auto run = [&](sqs::idx first) {
+    sqs::loader l(set, {.seed = 4, .first_step = first, .threads = 2, .corrupt = sqs::corrupt_policy::replace});
+    std::vector<std::string> out;
+    for (sqs::idx k = first; k < 60; ++k) { out.push_back(l.next().token); }
+    return out;
+  };
+  const auto all = run(0);
+  for (const int first : {1, 7, 19, 20, 41}) {
+    const auto rest = run(first);
+    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), all.begin() + first)) << first;
+  }
+}
+
+TEST(loader, too_many_broken_samples_stop) {
+  const holed_set set{.n = 9};
+  sqs::loader l(set, {.shuffle = false, .corrupt = sqs::corrupt_policy::replace, .most_corrupt = 1});
+  for (int k = 0; k < 5; ++k) { l.next(); }
+  EXPECT_THAT([&] { l.next(); },
+              ThrowsMessage<sqs::file_error>(HasSubstr("sqs::loader: 2 samples could not be read, more than the 1 of "
+                                                       "loader_options::most_corrupt; the last: sqs::decode_jpeg")));
+  EXPECT_EQ(l.next().token, "6");
+  const counting_set one{.n = 1, .bad = 0};
+  sqs::loader none(one, {.corrupt = sqs::corrupt_policy::replace});
+  EXPECT_THAT([&] { none.next(); }, ThrowsMessage<sqs::file_error>(HasSubstr("cam/0.jpg cannot be decoded")));
+}
+
+/// Fails as a programme does, not as a file.
+struct wrong_set {
+  sqs::idx size() const { return 2; }
+  sqs::sample sample(sqs::idx) const { sqs::raise<sqs::precondition_error>("wrong call"); }
+};
+
+TEST(loader, only_files_are_replaced) {
+  const wrong_set set;
+  sqs::loader l(set, {.corrupt = sqs::corrupt_policy::replace});
+  EXPECT_THROW(l.next(), sqs::precondition_error);
+}
+
 TEST(loader, misuse_is_explained) {
   const counting_set none, one{.n = 1};
   EXPECT_THAT([&] { sqs::loader l(none, {}); },

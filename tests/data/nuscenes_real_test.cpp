@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real driving data against numbers that an independent NumPy script (tools/nuscenes_golden.py) computed from it.
 #include <sqs/data/nuscenes.hpp>
+#include <sqs/sensor/class_set.hpp>
 #include <sqs/sensor/network_input.hpp>
+#include <sqs/sensor/visibility.hpp>
+#include <sqs/tensor/json.hpp>
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 
 namespace {
 
@@ -155,6 +159,91 @@ TEST_F(pandaset, agrees_with_the_reference_numbers) {
     expect_box(s, g["first"]);
     expect_box(s, g["fastest"]);
   }
+}
+
+TEST_F(pandaset, boxes_and_points_have_the_counts_of_their_description) {
+  const sqs::nuscenes_dataset set(data_root());
+  std::map<std::string, int> attributes, classes;
+  std::array<int, 5> visibility{};
+  int empty = 0, boxes = 0, alike = 0;
+  sqs::cpu exec{.threads = 2};
+  for (sqs::idx i = 0; i < set.size(); ++i) {
+    const auto s = set.sample(i);
+    const auto inside = sqs::points_in_boxes(exec, s.boxes, s.lidar.points);
+    for (std::size_t k = 0; k < s.boxes.size(); ++k) {
+      const auto& b = s.boxes[k];
+      ++attributes[b.attribute];
+      ++visibility[static_cast<std::size_t>(b.visibility)];
+      empty += b.lidar_points == 0;
+      // The file counted with boxes upright in the world; ref is tilted by a few degrees: points on the edge differ.
+      alike += std::abs(inside[k] - b.lidar_points) <= 2 + b.lidar_points / 10;
+      ++boxes;
+    }
+    const auto labels = set.lidarseg(i, s.lidar.points.size());
+    for (const auto l : labels) { ++classes[std::string(sqs::nuscenes_categories[l].name)]; }
+  }
+  EXPECT_EQ(attributes, (std::map<std::string, int>{{"vehicle.parked", 530},
+                                                    {"vehicle.moving", 238},
+                                                    {"pedestrian.moving", 65},
+                                                    {"vehicle.stopped", 40},
+                                                    {"cycle.with_rider", 10},
+                                                    {"pedestrian.standing", 9},
+                                                    {"", 40}}));
+  EXPECT_EQ(visibility, (std::array<int, 5>{0, 357, 184, 134, 257}));
+  EXPECT_EQ(empty, 106);
+  EXPECT_GT(alike, boxes * 95 / 100);
+  EXPECT_EQ(classes, (std::map<std::string, int>{{"static.manmade", 630686},
+                                                 {"vehicle.car", 181235},
+                                                 {"flat.driveable_surface", 147095},
+                                                 {"static.vegetation", 33413},
+                                                 {"vehicle.truck", 25586},
+                                                 {"vehicle.construction", 16860},
+                                                 {"flat.sidewalk", 15752},
+                                                 {"noise", 6922},
+                                                 {"human.pedestrian.adult", 1196},
+                                                 {"vehicle.motorcycle", 925},
+                                                 {"movable_object.trafficcone", 404},
+                                                 {"flat.terrain", 185},
+                                                 {"vehicle.trailer", 170},
+                                                 {"flat.other", 7}}));
+  for (std::size_t c = 0; c < set.tables().categories.size(); ++c) { // the numbers of its table are those of class_set
+    const auto& category = set.tables().categories[c];
+    if (category.index >= 0) {
+      EXPECT_EQ(sqs::nuscenes_categories[static_cast<std::size_t>(category.index)].name, category.name);
+    }
+  }
+}
+
+/// One real key frame of nuScenes itself, as mmdet3d's demo has it.
+TEST(nuscenes_frame, real_boxes_hold_the_points_the_devkit_counted) {
+  const auto folder = data_root().parent_path() / "nuscenes-frame";
+  if (!fs::exists(folder)) { GTEST_SKIP() << folder << " is absent"; }
+  fs::path sweep_path, info_path;
+  for (const auto& e : fs::directory_iterator(folder)) {
+    if (e.path().extension() == ".bin") { sweep_path = e.path(); }
+    if (e.path().extension() == ".json") { info_path = e.path(); }
+  }
+  const auto sweep = sqs::read_lidar(sweep_path);
+  EXPECT_EQ(sweep.points.size(), 34688u);
+  const auto json = sqs::parse_json(sqs::text_of(sqs::read_file(info_path)), info_path.string());
+  const node info = (node{json})["data_list"][0]["instances"];
+  std::vector<sqs::box3d> boxes(info.size());
+  for (std::size_t k = 0; k < boxes.size(); ++k) {
+    const node b = info[k]["bbox_3d"];
+    boxes[k].center = {b[0].number(), b[1].number(), b[2].number()};
+    boxes[k].size = {b[3].number(), b[4].number(), b[5].number()};
+    boxes[k].yaw = b[6].number();
+  }
+  sqs::cpu exec{.threads = 2};
+  const auto inside = sqs::points_in_boxes(exec, boxes, sweep.points);
+  int same = 0, sum = 0, theirs = 0;
+  for (std::size_t k = 0; k < boxes.size(); ++k) {
+    const int counted = static_cast<int>(info[k]["num_lidar_pts"].number());
+    same += inside[k] == counted, sum += inside[k], theirs += counted;
+    EXPECT_NEAR(inside[k], counted, 2 + 0.15 * counted) << k;
+  }
+  EXPECT_GT(same, static_cast<int>(boxes.size()) / 2);
+  EXPECT_NEAR(sum, theirs, 0.05 * theirs);
 }
 
 TEST_F(pandaset, becomes_a_network_input) {

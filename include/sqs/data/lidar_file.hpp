@@ -4,6 +4,7 @@
 /// LiDAR sweeps as nuScenes stores them.
 
 #include <sqs/core/file.hpp>
+#include <sqs/data/detail/small_files.hpp>
 #include <sqs/sensor/sample.hpp>
 
 namespace sqs {
@@ -43,9 +44,45 @@ inline lidar_sweep decode_lidar(std::span<const std::byte> file, const std::stri
   }
   return sweep;
 }
-/// `decode_lidar` of a file.
+/// `decode_lidar` of a file, of 256 MiB at most.
 inline lidar_sweep read_lidar(const std::filesystem::path& path, const limits& most = {}) {
-  return decode_lidar(read_file(path, most), path.string());
+  return decode_lidar(read_file(path, detail::sample_file_limits(most)), path.string());
+}
+
+/// One class number per point, as nuScenes-lidarseg stores them.
+///
+/// Errors      file_error unless the file holds exactly one byte for each of `points`.
+inline std::vector<std::uint8_t> decode_point_labels(std::span<const std::byte> file, std::size_t points,
+                                                     const std::string& name) {
+  if (file.size() != points) {
+    raise<file_error>("sqs::decode_point_labels: ", name, " has ", file.size(), " bytes for the ", points,
+                      " points of its sweep, one byte each; it is cut short or belongs to another sweep");
+  }
+  byte_reader reader(file, name);
+  return reader.read_vector<std::uint8_t>(points, "labels");
+}
+/// `decode_point_labels` of a file.
+inline std::vector<std::uint8_t> read_point_labels(const std::filesystem::path& path, std::size_t points,
+                                                   const limits& most = {}) {
+  return decode_point_labels(read_file(path, detail::sample_file_limits(most)), points, path.string());
+}
+
+/// The bytes of a `.pcd.bin` file; intensity and ring are 0 where the sweep has none.
+inline std::vector<std::byte> encode_lidar(const lidar_sweep& s) {
+  std::vector<float> values;
+  values.reserve(s.points.size() * 5);
+  for (std::size_t i = 0; i < s.points.size(); ++i) {
+    const auto& p = s.points[i];
+    values.insert(values.end(), {p.x, p.y, p.z, i < s.intensity.size() ? s.intensity[i] : 0.0f,
+                                 i < s.ring.size() ? static_cast<float>(s.ring[i]) : 0.0f});
+  }
+  const auto bytes = bytes_of(values);
+  return {bytes.begin(), bytes.end()};
+}
+/// Writes a `.pcd.bin` file atomically.
+inline void write_lidar(const std::filesystem::path& path, const lidar_sweep& s) {
+  const auto file = encode_lidar(s);
+  write_file_atomic(path, std::span<const std::byte>(file));
 }
 
 } // namespace sqs

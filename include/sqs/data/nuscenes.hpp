@@ -6,17 +6,21 @@
 #include <sqs/data/dataset.hpp>
 #include <sqs/data/image_io.hpp>
 #include <sqs/data/lidar_file.hpp>
-#include <sqs/data/nuscenes_tables.hpp>
+#include <sqs/data/nuscenes_reader.hpp>
+#include <sqs/sensor/ego_future.hpp>
+#include <sqs/sensor/sweeps.hpp>
 
-#include <limits>
+#include <optional>
 
 namespace sqs {
 
 struct nuscenes_options {
   std::string version = {};             ///< folder of the tables; empty: the only `v*` folder that has a sample.json
-  std::vector<std::string> scenes = {}; ///< names to keep, for splits; empty keeps all
+  std::vector<std::string> scenes = {}; ///< names to keep, for splits (`nuscenes_split`); empty keeps all
   double max_time_diff = 1.5;           ///< seconds between boxes above which their velocity is unknown
   limits most = {};
+  nuscenes_sweeps sweeps = nuscenes_sweeps::none; ///< files between the key frames
+  int threads = 2;                                ///< that read the tables
 };
 
 /// The key frames of a data set in the nuScenes format, scene after scene.
@@ -24,7 +28,7 @@ struct nuscenes_options {
 /// Units       ref is the key-frame LiDAR frame. T_cam_ref is built through the global poses of both sensors' own
 ///             times. Boxes are turned from global to ref; velocity is the difference of the instance's boxes in the
 ///             neighbouring key frames, over ground, turned to ref; NaN when unknown.
-/// Execution   `sample` is const and thread-safe; it opens seven files.
+/// Execution   All members are const and thread-safe; `sample` opens seven files, the others none unless they say so.
 /// Errors      file_error from the constructor for the tables (`read_nuscenes_tables`), from `sample` for images, LiDAR
 ///             and file names that leave the root. precondition_error for an index out of range.
 /// Source      nuScenes schema; `NuScenes.box_velocity` of the devkit; spec 0.3 (lidar2img through global poses).
@@ -33,27 +37,123 @@ public:
   explicit nuscenes_dataset(std::filesystem::path root, nuscenes_options options = {})
       : root_(std::move(root)),
         options_(std::move(options)),
-        tables_(read_nuscenes_tables(root_ / version(), options_.scenes, options_.most)) {}
+        tables_(read_nuscenes_tables(root_ / version(), {.scenes = options_.scenes,
+                                                         .sweeps = options_.sweeps,
+                                                         .threads = options_.threads,
+                                                         .most = options_.most})) {
+    tokens_.reserve(tables_.order.size());
+    for (std::size_t i = 0; i < tables_.order.size(); ++i) {
+      tokens_.add(tables_.sample_row(tables_.order[i]).token, i);
+    }
+    tokens_.seal();
+  }
 
   idx size() const { return static_cast<idx>(tables_.order.size()); }
   const nuscenes_tables& tables() const { return tables_; }
+  const std::filesystem::path& root() const { return root_; }
 
   sqs::sample sample(idx i) const {
-    expects(i >= 0 && i < size(), "sqs::nuscenes_dataset: sample ", i, " of ", size(), "; give 0 .. size() - 1");
-    const auto& frame = tables_.samples[tables_.order[static_cast<std::size_t>(i)]];
-    const auto& lidar = tables_.recordings[static_cast<std::size_t>(frame.recordings[camera_names.size()])];
+    const auto& frame = key_frame(i);
+    const auto& lidar = lidar_of(i);
     sqs::sample s;
-    s.token = frame.token;
-    s.scene = frame.scene;
+    s.token = tables_.text(frame.token);
+    s.scene = tables_.scene_of(frame).name;
     s.timestamp_us = frame.timestamp_us;
-    s.T_global_ref = tables_.poses[lidar.pose] * tables_.sensors[lidar.sensor].T_ego_sensor;
+    s.T_global_ref = T_global_ref(i);
     s.lidar = read_lidar(path_of(lidar), options_.most);
     for (std::size_t v = 0; v < camera_names.size(); ++v) {
-      s.views.push_back(view(tables_.recordings[static_cast<std::size_t>(frame.recordings[v])], s.T_global_ref));
+      s.views.push_back(view(tables_.recording_row(frame.recordings[v]), s.T_global_ref));
     }
-    const se3<double> T_ref_global = inverse(s.T_global_ref);
-    for (const std::size_t a : frame.annotations) { s.boxes.push_back(box(tables_.annotations[a], T_ref_global)); }
+    s.boxes = boxes(i);
     return s;
+  }
+  /// The boxes of `sample(i)`, without its files; in the order of sample_annotation.json.
+  std::vector<box3d> boxes(idx i) const {
+    std::vector<box3d> out;
+    const se3<double> T_ref_global = inverse(T_global_ref(i));
+    for (const auto a : tables_.annotations_of(row(i))) {
+      out.push_back(box(static_cast<nuscenes_row>(a), T_ref_global));
+    }
+    return out;
+  }
+
+  std::string token(idx i) const { return tables_.text(key_frame(i).token); }
+  const std::string& scene(idx i) const { return tables_.scene_of(key_frame(i)).name; }
+  /// The sample of a token, or -1.
+  idx index_of(std::string_view token) const { return tokens_.find(nuscenes_token_of(token)); }
+  /// The neighbouring key frames of the scene, or -1.
+  idx previous(idx i) const { return position(key_frame(i).previous); }
+  idx next(idx i) const { return position(key_frame(i).next); }
+
+  /// LiDAR and vehicle at the time of the LiDAR's key frame.
+  se3<double> T_global_ref(idx i) const { return T_global_sensor(lidar_of(i)); }
+  se3<double> T_global_ego(idx i) const { return tables_.ego_pose(lidar_of(i)); }
+  se3<double> T_ego_ref(idx i) const { return tables_.sensor_of(lidar_of(i)).T_ego_sensor; }
+  se3<double> T_global_sensor(const nuscenes_tables::recording& r) const {
+    return tables_.ego_pose(r) * tables_.sensor_of(r).T_ego_sensor;
+  }
+
+  /// The key frame's own sweep and up to `most` before it, newest first, each in its own frame: for `aggregated`. Fewer
+  /// at the beginning of a scene. Reads their files.
+  ///
+  /// Errors      precondition_error unless the data set was opened with sweeps.
+  std::vector<posed_sweep> sweeps(idx i, int most) const {
+    expects(most == 0 || options_.sweeps != nuscenes_sweeps::none,
+            "sqs::nuscenes_dataset: no sweeps were kept; open it with nuscenes_options::sweeps = lidar or all");
+    std::vector<posed_sweep> out;
+    const auto* r = &lidar_of(i);
+    for (int k = 0; k <= most; ++k) {
+      out.push_back({read_lidar(path_of(*r), options_.most), T_global_sensor(*r), r->timestamp_us});
+      if (r->previous < 0) { break; }
+      r = &tables_.recording_row(r->previous);
+    }
+    return out;
+  }
+  /// What camera `v` of `camera_names` saw `back` exposures before the key frame's, seen from ref of the key frame;
+  /// none before the beginning of the scene. Reads one file.
+  std::optional<camera_view> past_view(idx i, int v, int back) const {
+    expects(v >= 0 && v < static_cast<int>(camera_names.size()) && back >= 0, "sqs::nuscenes_dataset: camera ", v, ", ",
+            back, " exposures back; cameras count from 0 to 5, exposures from 0");
+    expects(back == 0 || options_.sweeps == nuscenes_sweeps::all,
+            "sqs::nuscenes_dataset: no past images were kept; open it with nuscenes_options::sweeps = all");
+    nuscenes_row r = key_frame(i).recordings[static_cast<std::size_t>(v)];
+    for (int k = 0; k < back && r >= 0; ++k) { r = tables_.recording_row(r).previous; }
+    if (r < 0) { return std::nullopt; }
+    return view(tables_.recording_row(r), T_global_ref(i));
+  }
+
+  /// The category index of every point of the key frame's sweep, as lidarseg stores it (`nuscenes_categories`). Reads
+  /// one file.
+  ///
+  /// Errors      file_error if the data set has no lidarseg for this sample, or a file of another size than `points`.
+  std::vector<std::uint8_t> lidarseg(idx i, std::size_t points) const {
+    const nuscenes_row wanted = key_frame(i).recordings[nuscenes_tables::lidar_slot];
+    const auto& all = tables_.lidarseg;
+    const auto at = std::lower_bound(all.begin(), all.end(), wanted, [](const auto& e, auto r) { return e.first < r; });
+    if (at == all.end() || at->first != wanted) {
+      raise<file_error>("sqs::nuscenes_dataset: ", (tables_.folder / "lidarseg.json").string(), " has no sample ",
+                        token(i), "; download nuScenes-lidarseg or leave it out");
+    }
+    const auto path = contained_path(root_, at->second, "lidarseg.json, sample " + token(i));
+    return read_point_labels(path, points, options_.most);
+  }
+
+  /// Where the vehicle goes from sample `i` on.
+  ego_future future(idx i, int steps = 6) const {
+    std::vector<se3<double>> poses;
+    for (idx k = i; k >= 0 && poses.size() <= static_cast<std::size_t>(steps); k = next(k)) {
+      poses.push_back(T_global_ref(k));
+    }
+    return make_ego_future(poses, steps);
+  }
+
+  /// The name of the key frame's LiDAR file, by which SurroundOcc finds its labels.
+  std::string lidar_filename(idx i) const { return tables_.filename(lidar_of(i)); }
+  /// The tokens by which nuScenes-Occupancy finds its labels.
+  std::string lidar_token(idx i) const { return tables_.text(lidar_of(i).token); }
+  std::string scene_token(idx i) const { return tables_.text(tables_.scene_of(key_frame(i)).token); }
+  std::filesystem::path path_of(const nuscenes_tables::recording& r) const {
+    return contained_path(root_, tables_.filename(r), "sample_data.json, token " + tables_.text(r.token));
   }
 
 private:
@@ -77,12 +177,16 @@ private:
     return found.front();
   }
 
-  std::filesystem::path path_of(const nuscenes_tables::recording& r) const {
-    return contained_path(root_, r.filename, "sample_data.json, token " + r.token);
+  nuscenes_row row(idx i) const {
+    expects(i >= 0 && i < size(), "sqs::nuscenes_dataset: sample ", i, " of ", size(), "; give 0 .. size() - 1");
+    return tables_.order[static_cast<std::size_t>(i)];
   }
+  const nuscenes_tables::key_frame& key_frame(idx i) const { return tables_.sample_row(row(i)); }
+  const nuscenes_tables::recording& lidar_of(idx i) const { return tables_.lidar_recording(row(i)); }
+  idx position(nuscenes_row r) const { return r < 0 ? -1 : tables_.sample_row(r).position; }
 
   camera_view view(const nuscenes_tables::recording& r, const se3<double>& T_global_ref) const {
-    const auto& sensor = tables_.sensors[r.sensor];
+    const auto& sensor = tables_.sensor_of(r);
     const auto path = path_of(r);
     camera_view v{.name = sensor.channel,
                   .picture = read_jpeg(path, options_.most),
@@ -96,40 +200,33 @@ private:
     }
     const auto& k = sensor.intrinsics;
     v.camera = {k[0], k[1], k[2], k[3], r.width, r.height};
-    v.T_cam_ref = pose_through_global(tables_.poses[r.pose], sensor.T_ego_sensor, T_global_ref);
+    v.T_cam_ref = pose_through_global(tables_.ego_pose(r), sensor.T_ego_sensor, T_global_ref);
     return v;
   }
 
-  box3d box(const nuscenes_tables::annotation& a, const se3<double>& T_ref_global) const {
-    const se3<double> T_ref_box = T_ref_global * a.T_global_box;
-    const vec3<double> v = T_ref_global.rotation * velocity(a);
+  box3d box(nuscenes_row r, const se3<double>& T_ref_global) const {
+    const auto& a = tables_.annotation_row(r);
+    const se3<double> T_ref_box = T_ref_global * nuscenes_tables::pose_of(a);
+    vec3<double> v = global_velocity(tables_, r, options_.max_time_diff);
+    v.z = 0; // as the benchmark does
+    v = T_ref_global.rotation * v;
+    const auto attributes = tables_.attributes_of(a);
     return {.center = T_ref_box.translation,
             .size = {a.size.y, a.size.x, a.size.z},
             .yaw = std::atan2(T_ref_box.rotation(1, 0), T_ref_box.rotation(0, 0)),
             .velocity = {v.x, v.y},
-            .category = a.category,
-            .instance = a.instance,
-            .lidar_points = a.lidar_points};
-  }
-
-  /// Global frame, z dropped as the benchmark does.
-  vec3<double> velocity(const nuscenes_tables::annotation& a) const {
-    const auto at = [&](std::ptrdiff_t link) -> const nuscenes_tables::annotation& {
-      return link < 0 ? a : tables_.annotations[static_cast<std::size_t>(link)];
-    };
-    const auto &first = at(a.previous), &last = at(a.next);
-    const auto time = [&](const auto& x) { return static_cast<double>(tables_.samples[x.sample].timestamp_us); };
-    const double seconds = 1e-6 * (time(last) - time(first));
-    const double most = options_.max_time_diff * (a.previous >= 0 && a.next >= 0 ? 2 : 1);
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    if (!(seconds > 0 && seconds <= most)) { return {nan, nan, 0}; }
-    const vec3<double> moved = last.T_global_box.translation - first.T_global_box.translation;
-    return {moved.x / seconds, moved.y / seconds, 0};
+            .category = tables_.category_of(a),
+            .instance = tables_.text(tables_.instances[static_cast<std::size_t>(a.instance)].token),
+            .lidar_points = a.lidar_points,
+            .radar_points = a.radar_points,
+            .visibility = a.visibility,
+            .attribute = attributes.empty() ? "" : attributes.front()};
   }
 
   std::filesystem::path root_;
   nuscenes_options options_;
   nuscenes_tables tables_;
+  nuscenes_token_index tokens_;
 };
 
 static_assert(dataset<nuscenes_dataset>);

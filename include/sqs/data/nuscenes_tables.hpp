@@ -1,334 +1,198 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// The tables of a data set in the nuScenes format, read natively and joined once: what `nuscenes_dataset` needs of
-/// them.
+/// The tables of a data set in the nuScenes format, joined: rows by number instead of tokens, texts once.
 
-#include <sqs/core/file.hpp>
+#include <sqs/core/bytes.hpp>
+#include <sqs/data/nuscenes_token.hpp>
 #include <sqs/sensor/sample.hpp>
-#include <sqs/tensor/json.hpp>
 
-#include <unordered_map>
-#include <unordered_set>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <span>
 
 namespace sqs {
 
-/// Rows by position; -1 where a link is empty. Metres, microseconds.
+/// Which files between the key frames are kept: they outnumber the key frames tenfold.
+enum class nuscenes_sweeps { none, lidar, all };
+
+struct nuscenes_table_options {
+  std::vector<std::string> scenes = {}; ///< names to keep, for splits; empty keeps all
+  nuscenes_sweeps sweeps = nuscenes_sweeps::none;
+  int threads = 2; ///< files and boxes are read side by side
+  limits most = {};
+};
+
+/// Row of a table; -1 where a link is empty.
+using nuscenes_row = std::int32_t;
+
+/// Metres, seconds for durations, microseconds for points in time. Fields have the meaning of the schema's.
 struct nuscenes_tables {
-  /// A camera or the LiDAR as mounted: sensor -> ego.
+  struct category {
+    std::string name;
+    int index = -1; ///< the number in lidarseg files, -1 if the table has none
+  };
+  struct log {
+    nuscenes_token token;
+    std::string logfile, vehicle, date_captured, location;
+  };
+  struct map {
+    std::string filename, category;
+    std::vector<nuscenes_row> logs;
+  };
+  struct scene {
+    nuscenes_token token;
+    std::string name, description;
+    nuscenes_row log = -1;
+    std::size_t first = 0, count = 0; ///< its samples in `order`
+  };
+  /// A sensor as mounted: sensor -> ego.
   struct mounted_sensor {
-    std::string token, channel;
+    nuscenes_token token;
+    std::string channel;
+    int slot = -1; ///< 0 .. 5: of `camera_names`; 6: LIDAR_TOP; -1: of no use here
     se3<double> T_ego_sensor;
     std::array<double, 4> intrinsics{}; ///< fx, fy, cx, cy; zero for a LiDAR
   };
-  /// One file of a key frame.
+  /// A pose of the vehicle: ego -> global.
+  struct vehicle_pose {
+    quaternion<double> rotation{1, 0, 0, 0};
+    vec3<double> translation{};
+  };
+  /// The name of a file, cut where its last number stands: names of a log differ in that alone.
+  struct file_name {
+    std::int32_t head = 0, tail = 0;
+    std::int64_t number = -1; ///< -1: none
+  };
+  /// One file of one sensor: of a key frame or, if they were asked for, a sweep between two.
   struct recording {
-    std::string token, filename;
+    nuscenes_token token;
     std::int64_t timestamp_us = 0;
-    int height = 0, width = 0;
-    std::size_t sensor = 0, pose = 0;
+    nuscenes_row sensor = -1, pose = -1, sample = -1, previous = -1, next = -1;
+    std::uint16_t height = 0, width = 0;
+    bool is_key_frame = false;
+    file_name file;
+  };
+  struct instance {
+    nuscenes_token token;
+    nuscenes_row category = -1;
   };
   /// A box in the global frame, linked to the same instance's boxes in the neighbouring key frames.
   struct annotation {
-    std::string token, previous_token, next_token, category, instance;
-    std::size_t sample = 0;
-    std::ptrdiff_t previous = -1, next = -1;
-    se3<double> T_global_box;
-    vec3<double> size; ///< width, length, height: the order of the file
-    int lidar_points = 0;
+    nuscenes_token token;
+    nuscenes_row sample = -1, instance = -1, previous = -1, next = -1;
+    vec3<double> translation{}, size{}; ///< centre; width, length, height: the order of the file
+    quaternion<double> rotation{1, 0, 0, 0};
+    std::int32_t lidar_points = 0, radar_points = 0;
+    std::uint64_t attributes = 0; ///< bit k: `attributes[k]` of the tables
+    std::uint8_t visibility = 0;  ///< 1 .. 4: 0-40, 40-60, 60-80, 80-100 %; 0: not said
   };
   struct key_frame {
-    std::string token, next_token, scene;
+    nuscenes_token token;
     std::int64_t timestamp_us = 0;
-    std::array<std::ptrdiff_t, 7> recordings{-1, -1, -1, -1, -1, -1, -1}; ///< six views, then the LiDAR
-    std::vector<std::size_t> annotations;
+    nuscenes_row scene = -1, previous = -1, next = -1;
+    std::array<nuscenes_row, 7> recordings{-1, -1, -1, -1, -1, -1, -1}; ///< six views, then the LiDAR
+    std::uint32_t first_annotation = 0, annotation_count = 0;
+    std::int32_t position = -1; ///< in `order`
   };
 
   std::filesystem::path folder;
-  std::vector<key_frame> samples; ///< rows of sample.json
-  std::vector<std::size_t> order; ///< into `samples`: scene after scene, in time
+  std::vector<category> categories;
+  std::vector<std::string> attributes;
+  std::vector<log> logs;
+  std::vector<map> maps;
+  std::vector<scene> scenes;       ///< those that were asked for
+  std::vector<key_frame> samples;  ///< rows of sample.json
+  std::vector<nuscenes_row> order; ///< into `samples`: scene after scene, in time
   std::vector<recording> recordings;
-  std::vector<se3<double>> poses; ///< ego -> global
+  std::vector<vehicle_pose> poses;
   std::vector<mounted_sensor> sensors;
+  std::vector<instance> instances;
   std::vector<annotation> annotations;
+  std::vector<std::uint32_t> annotation_rows;                 ///< sample after sample, each in the order of the file
+  std::vector<std::pair<nuscenes_row, std::string>> lidarseg; ///< recording and file, by recording
+  std::vector<std::string> file_parts;
+  nuscenes_token_texts texts;
+
+  static constexpr std::size_t lidar_slot = 6;
+
+  /// A token as the file has it.
+  std::string text(nuscenes_token t) const { return texts.text(t); }
+  const key_frame& sample_row(nuscenes_row r) const { return samples[static_cast<std::size_t>(r)]; }
+  const recording& recording_row(nuscenes_row r) const { return recordings[static_cast<std::size_t>(r)]; }
+  const annotation& annotation_row(nuscenes_row r) const { return annotations[static_cast<std::size_t>(r)]; }
+  const mounted_sensor& sensor_of(const recording& r) const { return sensors[static_cast<std::size_t>(r.sensor)]; }
+  const scene& scene_of(const key_frame& s) const { return scenes[static_cast<std::size_t>(s.scene)]; }
+
+  /// The boxes of a key frame, as rows of `annotations`.
+  std::span<const std::uint32_t> annotations_of(nuscenes_row sample) const {
+    const auto& s = sample_row(sample);
+    return std::span(annotation_rows).subspan(s.first_annotation, s.annotation_count);
+  }
+  const std::string& category_of(const annotation& a) const {
+    return categories[static_cast<std::size_t>(instances[static_cast<std::size_t>(a.instance)].category)].name;
+  }
+  std::vector<std::string> attributes_of(const annotation& a) const {
+    std::vector<std::string> out;
+    for (std::size_t k = 0; k < attributes.size(); ++k) {
+      if ((a.attributes >> k & 1) != 0) { out.push_back(attributes[k]); }
+    }
+    return out;
+  }
+  std::string filename(const recording& r) const {
+    const auto& head = file_parts[static_cast<std::size_t>(r.file.head)];
+    if (r.file.number < 0) { return head; }
+    return head + std::to_string(r.file.number) + file_parts[static_cast<std::size_t>(r.file.tail)];
+  }
+  const recording& lidar_recording(nuscenes_row sample) const {
+    return recording_row(sample_row(sample).recordings[lidar_slot]);
+  }
+  /// ego -> global when a file was recorded.
+  se3<double> ego_pose(const recording& r) const {
+    const auto& p = poses[static_cast<std::size_t>(r.pose)];
+    return make_se3(p.rotation, p.translation);
+  }
+  /// ego -> global at the time of the key frame's LiDAR: where the benchmarks measure distances from.
+  se3<double> ego_pose(nuscenes_row sample) const { return ego_pose(lidar_recording(sample)); }
+  /// Box -> global.
+  static se3<double> pose_of(const annotation& a) { return make_se3(a.rotation, a.translation); }
 };
 
 namespace detail {
 
-inline constexpr const char* lidar_channel = "LIDAR_TOP";
-
-/// Reads the tables of one folder into a `nuscenes_tables`, checking every link.
-class nuscenes_reader {
-public:
-  nuscenes_reader(const std::filesystem::path& folder, const std::vector<std::string>& scenes, const limits& most)
-      : most_(most),
-        wanted_scenes_(scenes.begin(), scenes.end()) {
-    out_.folder = folder;
-  }
-
-  nuscenes_tables read() {
-    read_sensors();
-    read_samples();
-    read_recordings();
-    read_poses();
-    read_annotations();
-    order_samples();
-    for (const std::size_t s : out_.order) { require_all_channels(out_.samples[s]); }
-    return std::move(out_);
-  }
-
-private:
-  /// Token -> row.
-  struct index {
-    std::unordered_map<std::string, std::size_t> rows;
-    std::string table;
-    void add(const json_fields& f, std::size_t row) {
-      if (!rows.emplace(f.text("token"), row).second) { f.fail("token", "occurs twice in this table"); }
-    }
-    std::size_t at(const json_fields& f, const char* field) const {
-      const auto found = rows.find(f.text(field));
-      if (found == rows.end()) {
-        f.fail(field, concat("is '", f.text(field), "', which is not in ", table, " (dangling token)").c_str());
-      }
-      return found->second;
-    }
-  };
-
-  template <class F> void table(const char* name, F&& row) {
-    const auto path = out_.folder / name;
-    if (!std::filesystem::exists(path)) {
-      raise<file_error>("sqs::nuscenes_dataset: the table ", path.string(),
-                        " is missing; give the root of a complete data set in the nuScenes format");
-    }
-    const auto bytes = read_file(path, most_);
-    const std::string shown = path.string();
-    std::size_t record = 0;
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    for_each_record(text, shown, most_, [&](json_value&& v) {
-      const auto* token = v.find("token");
-      const std::string* id = token == nullptr ? nullptr : token->as<std::string>();
-      row(json_fields(v, concat(shown, ", record ", record, id == nullptr ? "" : " (token " + *id + ")")));
-      ++record;
-    });
-  }
-
-  static se3<double> pose(const json_fields& f) {
-    const auto q = f.numbers<4>("rotation");
-    const auto t = f.numbers<3>("translation");
-    const double norm = std::sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);
-    if (!(std::abs(norm - 1) < 1e-3)) {
-      f.fail("rotation", concat("is a quaternion (w,x,y,z) of length ", norm, " instead of 1").c_str());
-    }
-    return make_se3(quaternion<double>{q[0], q[1], q[2], q[3]}, vec3<double>{t[0], t[1], t[2]});
-  }
-
-  static std::array<double, 4> intrinsics(const json_fields& f) {
-    const json_value& k = f.get("camera_intrinsic");
-    const auto* rows = k.as<json_value::array>();
-    if (rows == nullptr || rows->size() != 3) { f.fail("camera_intrinsic", "is not a 3 x 3 matrix"); }
-    std::array<std::array<double, 3>, 3> m{};
-    for (std::size_t r = 0; r < 3; ++r) { m[r] = f.numbers_of<3>((*rows)[r], "camera_intrinsic"); }
-    const bool upright = m[0][1] == 0 && m[1][0] == 0 && m[2][0] == 0 && m[2][1] == 0 && m[2][2] == 1;
-    if (m[0][0] == 0 || m[1][1] == 0 || !upright) {
-      f.fail("camera_intrinsic", concat("is singular or skewed (fx ", m[0][0], ", fy ", m[1][1], ", skew ", m[0][1],
-                                        ", last row ", m[2][0], " ", m[2][1], " ", m[2][2], ")")
-                                     .c_str());
-    }
-    return {m[0][0], m[1][1], m[0][2], m[1][2]};
-  }
-
-  void read_sensors() {
-    index channels{.rows = {}, .table = "sensor.json"};
-    std::vector<std::string> names;
-    table("sensor.json", [&](const json_fields& f) {
-      channels.add(f, names.size());
-      names.push_back(f.text("channel"));
-    });
-    table("calibrated_sensor.json", [&](const json_fields& f) {
-      nuscenes_tables::mounted_sensor s{
-          .token = f.text("token"), .channel = names[channels.at(f, "sensor_token")], .T_ego_sensor = {}};
-      const bool camera = std::find(camera_names.begin(), camera_names.end(), s.channel) != camera_names.end();
-      if (camera || s.channel == lidar_channel) { s.T_ego_sensor = pose(f); } // radars and others are not used
-      if (camera) { s.intrinsics = intrinsics(f); }
-      sensors_.add(f, out_.sensors.size());
-      out_.sensors.push_back(std::move(s));
-    });
-  }
-
-  void read_samples() {
-    table("scene.json", [&](const json_fields& f) {
-      if (!wanted_scenes_.empty() && !wanted_scenes_.contains(f.text("name"))) { return; }
-      found_scenes_.insert(f.text("name"));
-      scenes_.push_back({f.text("name"), f.text("first_sample_token"), f.place()});
-    });
-    for (const auto& name : wanted_scenes_) {
-      if (!found_scenes_.contains(name)) {
-        raise<file_error>("sqs::nuscenes_dataset: the scene '", name, "' is not in ",
-                          (out_.folder / "scene.json").string(), "; check the list of scenes");
-      }
-    }
-    table("sample.json", [&](const json_fields& f) {
-      samples_.add(f, out_.samples.size());
-      nuscenes_tables::key_frame s;
-      s.token = f.text("token");
-      s.next_token = f.text("next");
-      s.timestamp_us = f.integer("timestamp");
-      out_.samples.push_back(std::move(s));
-    });
-  }
-
-  void read_recordings() {
-    table("sample_data.json", [&](const json_fields& f) {
-      if (!f.flag("is_key_frame")) { return; }
-      const std::size_t sensor = sensors_.at(f, "calibrated_sensor_token");
-      const std::string& channel = out_.sensors[sensor].channel;
-      const auto view = std::find(camera_names.begin(), camera_names.end(), channel);
-      if (view == camera_names.end() && channel != lidar_channel) { return; }
-      auto& slot = out_.samples[samples_.at(f, "sample_token")]
-                       .recordings[static_cast<std::size_t>(view - camera_names.begin())];
-      if (slot >= 0) { f.fail("sample_token", ("already has a key frame of " + channel).c_str()); }
-      slot = static_cast<std::ptrdiff_t>(out_.recordings.size());
-      nuscenes_tables::recording r{.token = f.text("token"),
-                                   .filename = f.text("filename"),
-                                   .timestamp_us = f.integer("timestamp"),
-                                   .sensor = sensor};
-      if (channel != lidar_channel) {
-        r.height = size(f, "height");
-        r.width = size(f, "width");
-      }
-      // Poses are joined below: the table of all poses is far larger than the few that key frames need.
-      const auto [row, is_new] = poses_.emplace(f.text("ego_pose_token"), poses_.size());
-      if (is_new) { pose_users_.push_back(f.place()); }
-      r.pose = row->second;
-      out_.recordings.push_back(std::move(r));
-    });
-  }
-  static int size(const json_fields& f, const char* field) {
-    const auto v = f.integer(field);
-    if (v < 1 || v > 65535) { f.fail(field, concat("is ", v, " pixels, outside 1 .. 65535").c_str()); }
-    return static_cast<int>(v);
-  }
-
-  void read_poses() {
-    out_.poses.resize(poses_.size());
-    std::vector<bool> seen(poses_.size());
-    table("ego_pose.json", [&](const json_fields& f) {
-      const auto found = poses_.find(f.text("token"));
-      if (found == poses_.end()) { return; }
-      out_.poses[found->second] = pose(f);
-      seen[found->second] = true;
-    });
-    for (const auto& [token, row] : poses_) {
-      if (!seen[row]) {
-        raise<file_error>("sqs::json: ", pose_users_[row], ": field 'ego_pose_token' is '", token,
-                          "', which is not in ego_pose.json (dangling token); correct the file");
-      }
-    }
-  }
-
-  void read_annotations() {
-    index categories{.rows = {}, .table = "category.json"}, instances{.rows = {}, .table = "instance.json"};
-    std::vector<std::string> names, instance_categories;
-    table("category.json", [&](const json_fields& f) {
-      categories.add(f, names.size());
-      names.push_back(f.text("name"));
-    });
-    table("instance.json", [&](const json_fields& f) {
-      instances.add(f, instance_categories.size());
-      instance_categories.push_back(names[categories.at(f, "category_token")]);
-    });
-    index rows{.rows = {}, .table = "sample_annotation.json"};
-    table("sample_annotation.json", [&](const json_fields& f) {
-      nuscenes_tables::annotation a;
-      a.token = f.text("token");
-      a.previous_token = f.text("prev");
-      a.next_token = f.text("next");
-      a.instance = f.text("instance_token");
-      a.category = instance_categories[instances.at(f, "instance_token")];
-      a.sample = samples_.at(f, "sample_token");
-      a.T_global_box = pose(f);
-      const auto s = f.numbers<3>("size");
-      if (!(s[0] > 0 && s[1] > 0 && s[2] > 0)) { f.fail("size", "is not positive"); }
-      a.size = {s[0], s[1], s[2]};
-      a.lidar_points = static_cast<int>(std::clamp<std::int64_t>(f.integer("num_lidar_pts"), 0, 1 << 30));
-      rows.add(f, out_.annotations.size());
-      out_.samples[a.sample].annotations.push_back(out_.annotations.size());
-      out_.annotations.push_back(std::move(a));
-    });
-    const auto link = [&](const nuscenes_tables::annotation& a, const std::string& token, const char* field) {
-      if (token.empty()) { return std::ptrdiff_t{-1}; }
-      const auto found = rows.rows.find(token);
-      if (found == rows.rows.end()) {
-        raise<file_error>("sqs::json: ", (out_.folder / "sample_annotation.json").string(), " (token ", a.token,
-                          "): field '", field, "' is '", token,
-                          "', which is not in sample_annotation.json (dangling token); correct the file");
-      }
-      return static_cast<std::ptrdiff_t>(found->second);
-    };
-    for (auto& a : out_.annotations) {
-      a.previous = link(a, a.previous_token, "prev");
-      a.next = link(a, a.next_token, "next");
-    }
-  }
-
-  void order_samples() {
-    std::vector<bool> seen(out_.samples.size());
-    for (const auto& scene : scenes_) {
-      std::string token = scene.first_token, from = scene.place;
-      const char* field = "first_sample_token";
-      while (!token.empty()) {
-        const auto found = samples_.rows.find(token);
-        if (found == samples_.rows.end() || seen[found->second]) {
-          raise<file_error>("sqs::json: ", from, ": field '", field, "' is '", token, "', which ",
-                            found == samples_.rows.end() ? "is not in sample.json (dangling token)"
-                                                         : "was reached before (the list has a cycle)",
-                            "; correct the file");
-        }
-        seen[found->second] = true;
-        auto& s = out_.samples[found->second];
-        s.scene = scene.name;
-        out_.order.push_back(found->second);
-        token = s.next_token;
-        from = concat((out_.folder / "sample.json").string(), " (token ", s.token, ")");
-        field = "next";
-      }
-    }
-  }
-
-  void require_all_channels(const nuscenes_tables::key_frame& s) const {
-    for (std::size_t v = 0; v < s.recordings.size(); ++v) {
-      if (s.recordings[v] < 0) {
-        raise<file_error>("sqs::nuscenes_dataset: sample ", s.token, " has no key frame of ",
-                          v < camera_names.size() ? camera_names[v] : lidar_channel, " in ",
-                          (out_.folder / "sample_data.json").string(),
-                          "; complete the data set or leave out its scene");
-      }
-    }
-  }
-
-  struct scene_head {
-    std::string name, first_token, place;
-  };
-  limits most_;
-  std::unordered_set<std::string> wanted_scenes_, found_scenes_;
-  nuscenes_tables out_;
-  std::vector<scene_head> scenes_;
-  index sensors_{.rows = {}, .table = "calibrated_sensor.json"}, samples_{.rows = {}, .table = "sample.json"};
-  std::unordered_map<std::string, std::size_t> poses_;
-  std::vector<std::string> pose_users_;
-};
+/// `seconds(first, last)` is the time between two moments in microseconds.
+template <class Seconds>
+vec3<double> box_velocity(const nuscenes_tables& t, nuscenes_row row, double max_time_diff, Seconds&& seconds) {
+  const auto& a = t.annotation_row(row);
+  const auto& first = a.previous < 0 ? a : t.annotation_row(a.previous);
+  const auto& last = a.next < 0 ? a : t.annotation_row(a.next);
+  const double passed = seconds(t.sample_row(first.sample).timestamp_us, t.sample_row(last.sample).timestamp_us);
+  const double most = max_time_diff * (a.previous >= 0 && a.next >= 0 ? 2 : 1);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  if (!(passed > 0 && passed <= most)) { return {nan, nan, nan}; }
+  const vec3<double> moved = last.translation - first.translation;
+  return {moved.x / passed, moved.y / passed, moved.z / passed};
+}
 
 } // namespace detail
 
-/// Reads and joins the tables of `folder` (`.../v1.0-mini`). `scenes` keeps only these names; empty keeps all.
+/// Velocity over ground of a box, global frame: the difference of the instance's boxes in the neighbouring key frames;
+/// NaN when it has none, or when they are more than `max_time_diff` seconds away (twice that between two neighbours).
+inline vec3<double> global_velocity(const nuscenes_tables& t, nuscenes_row row, double max_time_diff = 1.5) {
+  return detail::box_velocity(t, row, max_time_diff, [](std::int64_t first, std::int64_t last) {
+    return 1e-6 * static_cast<double>(last - first);
+  });
+}
+/// The same to the last digit of the devkit, which subtracts seconds since 1970: they hold only 0.2 microseconds. For
+/// comparison with its numbers.
 ///
-/// Errors      file_error naming table, record, token and field: a missing table, malformed JSON, a missing field or
-///             one of another type, a dangling or duplicate token, a quaternion that is not unit (so also NaN and
-///             zero), singular intrinsics, a sample without one of the six cameras or the LiDAR.
-/// Cost        one pass over each table; one record in memory at a time besides the joined result.
-inline nuscenes_tables read_nuscenes_tables(const std::filesystem::path& folder,
-                                            const std::vector<std::string>& scenes = {}, const limits& most = {}) {
-  return detail::nuscenes_reader(folder, scenes, most).read();
+/// Source      `NuScenes.box_velocity`.
+inline vec3<double> devkit_velocity(const nuscenes_tables& t, nuscenes_row row, double max_time_diff = 1.5) {
+  return detail::box_velocity(t, row, max_time_diff, [](std::int64_t first, std::int64_t last) {
+    // fma: a compiler that fuses products with the difference would keep digits which the devkit rounds away.
+    return std::fma(1e-6, static_cast<double>(last), 0.0) - std::fma(1e-6, static_cast<double>(first), 0.0);
+  });
 }
 
 } // namespace sqs

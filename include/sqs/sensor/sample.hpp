@@ -39,7 +39,9 @@ struct box3d {
   double yaw = 0;
   vec2<double> velocity{}; ///< over ground, along ref's x and y, m/s; NaN when unknown
   std::string category, instance;
-  int lidar_points = 0;
+  int lidar_points = 0, radar_points = 0;
+  int visibility = 0;         ///< 1 .. 4: 0-40, 40-60, 60-80, 80-100 % of it are seen by the cameras; 0: not said
+  std::string attribute = {}; ///< "vehicle.moving", "cycle.with_rider", ...; empty: none
 };
 
 /// One key frame.

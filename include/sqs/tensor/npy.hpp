@@ -45,6 +45,9 @@ public:
     return std::move(out_);
   }
 
+  /// Whether the first index runs fastest.
+  bool columns_first() const { return columns_first_; }
+
 private:
   static constexpr const char* fix = "; the file is damaged or no .npy file";
   void skip() {
@@ -88,7 +91,7 @@ private:
       at_ += 5;
     } else if (text_.substr(at_, 4) == "True") {
       at_ += 4;
-      in_.fail("fortran_order is True; save np.ascontiguousarray(x)");
+      columns_first_ = true;
     } else {
       in_.fail("fortran_order is neither True nor False", fix);
     }
@@ -114,11 +117,36 @@ private:
   const byte_reader& in_;
   const limits& most_;
   std::size_t at_ = 0;
+  bool columns_first_ = false;
   stored_tensor out_;
 };
 
+/// Elements whose first index runs fastest, in the order where the last one does.
+inline std::vector<std::byte> rows_first(std::span<const std::byte> data, const stored_tensor& t) {
+  const std::size_t size = dtype_bytes(t.dtype), rank = t.shape.size();
+  std::vector<std::byte> out(data.size());
+  std::vector<std::size_t> stride(rank), at(rank, 0);
+  std::size_t step = size;
+  for (std::size_t d = 0; d < rank; ++d) {
+    stride[d] = step;
+    step *= static_cast<std::size_t>(t.shape[d]);
+  }
+  std::size_t from = 0;
+  for (std::size_t to = 0; to < out.size(); to += size) {
+    std::memcpy(out.data() + to, data.data() + from, size);
+    for (std::size_t d = rank; d-- > 0;) { // the next index, last axis first
+      from += stride[d];
+      if (++at[d] < static_cast<std::size_t>(t.shape[d])) { break; }
+      from -= at[d] * stride[d];
+      at[d] = 0;
+    }
+  }
+  return out;
+}
+
 /// Reads up to the first element; `in` then stands there. Returns dtype and shape without data, and the data's size.
-inline std::pair<stored_tensor, std::uint64_t> read_npy_header(byte_reader& in, const limits& most) {
+inline std::pair<stored_tensor, std::uint64_t> read_npy_header(byte_reader& in, const limits& most,
+                                                               bool* columns_first = nullptr) {
   if (text_of(in.take(6, "the magic")) != "\x93NUMPY") {
     in.fail("it does not start with \\x93NUMPY; this is no .npy file");
   }
@@ -129,7 +157,9 @@ inline std::pair<stored_tensor, std::uint64_t> read_npy_header(byte_reader& in, 
       major == 1 ? in.read<std::uint16_t>("the header's length") : in.read<std::uint32_t>("the header's length");
   in.limit(length, most.header_bytes, "the header's length", "header_bytes");
   const std::string text = text_of(in.take(length, "the header"));
-  stored_tensor t = npy_header(text, in, most).parse();
+  npy_header header(text, in, most);
+  stored_tensor t = header.parse();
+  if (columns_first != nullptr) { *columns_first = header.columns_first(); }
   std::uint64_t bytes = dtype_bytes(t.dtype);
   for (const auto d : t.shape) { bytes = in.mul(bytes, static_cast<std::uint64_t>(d), "shape"); }
   return {std::move(t), bytes};
@@ -139,18 +169,24 @@ inline std::pair<stored_tensor, std::uint64_t> read_npy_header(byte_reader& in, 
 
 /// Decodes a .npy file held in memory; `name` is its path in messages.
 ///
-/// Errors      file_error naming path, byte, field and value: anything but C-ordered little-endian numbers or truth
-///             values, a shape that does not match the bytes, bytes behind the last element.
+/// The elements come out with the last index fastest, also from an array saved in Fortran's order.
+/// Errors      file_error naming path, byte, field and value: anything but little-endian numbers or truth values, a
+///             shape that does not match the bytes, bytes behind the last element.
 /// Source      numpy.lib.format, versions 1.0 to 3.0.
 inline stored_tensor decode_npy(std::span<const std::byte> file, const std::string& name, const limits& most = {}) {
   byte_reader in(file, name);
-  auto [t, bytes] = detail::read_npy_header(in, most);
+  bool columns_first = false;
+  auto [t, bytes] = detail::read_npy_header(in, most, &columns_first);
   if (bytes != in.left()) {
     in.fail(t.dtype, " ", detail::shape_text(t.shape), " takes ", bytes, " bytes but ", in.left(),
             " follow the header; the file is cut short or damaged");
   }
   const auto data = in.take(bytes, "the elements");
-  t.data.assign(data.begin(), data.end());
+  if (columns_first) {
+    t.data = detail::rows_first(data, t);
+  } else {
+    t.data.assign(data.begin(), data.end());
+  }
   return t;
 }
 /// `decode_npy` of a file.

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Sequences of SemanticKITTI: calibration, poses, and the files of every frame.
+
+#include <sqs/data/detail/check_report.hpp>
+#include <sqs/data/image_io.hpp>
+#include <sqs/data/semantic_kitti.hpp>
+
+namespace sqs::detail {
+
+/// The sequences below a folder: 00, 01, ...; the folder itself if it is one.
+inline std::vector<std::filesystem::path> kitti_sequences(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> out;
+  std::error_code error;
+  const auto is_sequence = [&](const std::filesystem::path& p) {
+    return std::filesystem::is_directory(p / "voxels", error) || std::filesystem::is_directory(p / "velodyne", error);
+  };
+  if (is_sequence(folder)) { return {folder}; }
+  for (const auto& e : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = e.path().filename().string();
+    if (name.size() == 2 && name.find_first_not_of("0123456789") == std::string::npos && is_sequence(e.path())) {
+      out.push_back(e.path());
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+class kitti_checker {
+public:
+  kitti_checker(std::filesystem::path sequence, const check_options& options, check_report& report)
+      : sequence_(std::move(sequence)),
+        name_(sequence_.filename().string()),
+        options_(options),
+        report_(report),
+        exec_{.threads = options.threads} {}
+
+  void run() {
+    report_.layout = "SemanticKITTI";
+    ++report_.counts["sequences"];
+    // Sequences from 11 on are the hidden test set: images and scans, no labels.
+    labelled_ = !(name_.size() == 2 && name_ >= "11" && name_ <= "21");
+    std::size_t poses = 0;
+    text("calib.txt", "data_odometry_calib.zip",
+         [&](const auto& p) { read_semantic_kitti_calibration(p, options_.limit); });
+    text("poses.txt", "data_odometry_labels.zip",
+         [&](const auto& p) { poses = read_semantic_kitti_poses(p, options_.limit).size(); });
+    std::vector<std::string> frames;
+    if (const auto problem = problem_of([&] { frames = semantic_kitti_frames(sequence_); })) {
+      report_.add(*problem, again("data_odometry_voxels.zip", "voxels/*"));
+      return;
+    }
+    check_all(exec_, options_, report_, "sequence " + name_, static_cast<idx>(frames.size()),
+              [&](idx i, std::vector<data_problem>& out) { frame(frames[static_cast<std::size_t>(i)], out); });
+    report_.counts["frames"] += static_cast<idx>(frames.size());
+    const auto last = static_cast<std::size_t>(std::strtoull(frames.back().c_str(), nullptr, 10));
+    if (poses > 0 && last >= poses) {
+      report_.add(
+          concat((sequence_ / "poses.txt").string(), " has ", poses, " poses but frame ", frames.back(), " is there"),
+          again("data_odometry_labels.zip", "poses.txt"));
+    }
+  }
+
+private:
+  std::string again(const char* archive, const std::string& file) const {
+    return concat("unzip -j -o ", archive, " ", shell_word("dataset/sequences/" + name_ + "/" + file), " -d ",
+                  shell_word((sequence_ / file).parent_path()));
+  }
+  template <class F> void text(const char* file, const char* archive, F&& read) {
+    const auto path = sequence_ / file;
+    if (size_of(path) < 0) {
+      report_.add(concat("the file ", path.string(), " is missing"), again(archive, file));
+    } else if (const auto problem = problem_of([&] { read(path); })) {
+      report_.add(*problem, again(archive, file));
+    }
+  }
+  /// `size`: the only right one, or 0.
+  template <class F> void one(std::vector<data_problem>& out, const std::filesystem::path& path, const char* archive,
+                              std::int64_t size, F&& read) const {
+    const auto file = path.lexically_relative(sequence_).string();
+    const auto bytes = size_of(path);
+    if (bytes < 0) {
+      out.push_back({concat("the file ", path.string(), " is missing"), again(archive, file)});
+    } else if (size > 0 && bytes != size) {
+      out.push_back({concat(path.string(), " has ", bytes, " bytes instead of ", size), again(archive, file)});
+    } else if (options_.decode) {
+      if (const auto problem = problem_of([&] { read(path); })) { out.push_back({*problem, again(archive, file)}); }
+    }
+  }
+  void frame(const std::string& name, std::vector<data_problem>& out) const {
+    const auto f = semantic_kitti_files(sequence_, name);
+    const auto count = static_cast<std::int64_t>(semantic_kitti_grid.count());
+    const char* const voxels = "data_odometry_voxels.zip";
+    const auto packed = [&](const auto& p) { read_packed_voxels(p, options_.limit); };
+    one(out, f.voxels, voxels, count / 8, packed);
+    if (labelled_) {
+      one(out, f.invalid, voxels, count / 8, packed);
+      one(out, f.occluded, voxels, count / 8, packed);
+      one(out, f.label, voxels, count * 2, [&](const auto& p) { read_semantic_kitti(p, {}, options_.limit); });
+    }
+    one(out, f.velodyne, "data_odometry_velodyne.zip", 0, [&](const auto& p) { read_velodyne(p, options_.limit); });
+    one(out, f.image_2, "data_odometry_color.zip", 0, [&](const auto& p) { read_png(p, options_.limit); });
+  }
+
+  std::filesystem::path sequence_;
+  std::string name_;
+  const check_options& options_;
+  check_report& report_;
+  cpu exec_;
+  bool labelled_ = true;
+};
+
+} // namespace sqs::detail

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// What a check of a data set finds, and what its parts share.
+
+#include <sqs/core/file.hpp>
+#include <sqs/exec/parallel.hpp>
+
+#include <functional>
+#include <map>
+#include <optional>
+
+namespace sqs {
+
+/// Something wrong, and the shell command that repairs it. Archives have the names their publishers gave them.
+struct data_problem {
+  std::string what, repair;
+};
+
+struct check_options {
+  std::size_t most = 10; ///< problems that are kept; all are counted
+  bool decode = true;    ///< whole images, sweeps and labels, not only their sizes
+  int threads = 0;       ///< 0: all cores
+  limits limit = {};
+  /// Called from the thread that checks.
+  std::function<void(const std::string& stage, idx done, idx total)> progress = {};
+};
+
+struct check_report {
+  std::filesystem::path folder;
+  std::string layout = "unknown";
+  std::map<std::string, idx> counts;  ///< what was found, by name
+  std::vector<data_problem> problems; ///< the first ones
+  std::size_t problem_count = 0, most = 10;
+
+  bool good() const { return problem_count == 0; }
+  void add(std::string what, std::string repair) {
+    if (problem_count++ < most) { problems.push_back({std::move(what), std::move(repair)}); }
+  }
+};
+
+namespace detail {
+
+/// A path as one word of a shell.
+inline std::string shell_word(const std::filesystem::path& path) {
+  const std::string s = path.string();
+  constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./=:,@";
+  if (!s.empty() && s.find_first_not_of(plain) == std::string::npos) { return s; }
+  std::string out = "'";
+  for (const char c : s) { out += c == '\'' ? std::string("'\\''") : std::string(1, c); }
+  return out + "'";
+}
+
+/// The message of the error `f` ends in, without `sqs::where:`; none if it ends well.
+template <class F> std::optional<std::string> problem_of(F&& f) {
+#if defined(SQS_NO_EXCEPTIONS)
+  f();
+#else
+  try {
+    f();
+  } catch (const error& e) {
+    const std::string text = e.what();
+    const auto colon = text.find(": ");
+    return colon == std::string::npos ? text : text.substr(colon + 2);
+  }
+#endif
+  return std::nullopt;
+}
+
+/// Runs `check(i)` for all of [0, n) on threads and adds what it returns to the report in order, in batches so that
+/// progress shows.
+template <class F>
+void check_all(cpu& e, const check_options& o, check_report& report, const std::string& stage, idx n, F&& check) {
+  constexpr idx batch = 64;
+  if (o.progress && n > 0) { o.progress(stage, 0, n); }
+  for (idx begin = 0; begin < n; begin += batch) {
+    const idx end = std::min(n, begin + batch);
+    std::vector<std::vector<data_problem>> found(static_cast<std::size_t>(end - begin));
+    parallel_for(e, end - begin, 1, [&](idx first, idx last) {
+      for (idx i = first; i < last; ++i) { check(begin + i, found[static_cast<std::size_t>(i)]); }
+    });
+    for (auto& list : found) {
+      for (auto& p : list) { report.add(std::move(p.what), std::move(p.repair)); }
+    }
+    if (o.progress) { o.progress(stage, end, n); }
+  }
+}
+
+/// Size of a regular file, -1 if there is none.
+inline std::int64_t size_of(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) { return -1; }
+  const auto n = std::filesystem::file_size(path, error);
+  return error ? -1 : static_cast<std::int64_t>(n);
+}
+
+} // namespace detail
+
+} // namespace sqs
