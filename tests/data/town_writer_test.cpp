@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sqs/data/nuscenes.hpp>
+#include <sqs/data/town/writer.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace {
+
+namespace fs = std::filesystem;
+using sqs::idx;
+
+sqs::town_options options() {
+  return {.split = sqs::town_split::test, .scenes = 1, .seconds = 1, .height = 36, .width = 64, .threads = 2};
+}
+
+class town_files : public ::testing::Test {
+protected:
+  static void SetUpTestSuite() {
+    root() = fs::temp_directory_path() / sqs::concat("sqs_town_", ::getpid());
+    fs::remove_all(root());
+    std::vector<idx> steps;
+    sqs::write_town(sqs::town_dataset(options()), root(), {.lidar_sweeps = 1, .camera_sweeps = 1},
+                    [&](idx done, idx total) {
+                      steps.push_back(done);
+                      EXPECT_EQ(total, 2);
+                    });
+    EXPECT_EQ(steps, (std::vector<idx>{1, 2}));
+  }
+  static void TearDownTestSuite() { fs::remove_all(root()); }
+  static fs::path& root() {
+    static fs::path path;
+    return path;
+  }
+};
+
+TEST_F(town_files, are_read_back_as_a_nuscenes_data_set) {
+  const sqs::town_dataset town(options());
+  const sqs::nuscenes_dataset read(root());
+  ASSERT_EQ(read.size(), town.size());
+  for (idx i = 0; i < read.size(); ++i) {
+    const auto f = town.frame(i);
+    const auto &a = f.sample, b = read.sample(i);
+    EXPECT_EQ(a.token, b.token);
+    EXPECT_EQ(a.scene, b.scene);
+    EXPECT_EQ(a.timestamp_us, b.timestamp_us);
+    for (int k = 0; k < 9; ++k) { EXPECT_NEAR(a.T_global_ref.rotation.a[k], b.T_global_ref.rotation.a[k], 1e-12); }
+    EXPECT_NEAR(length(a.T_global_ref.translation - b.T_global_ref.translation), 0, 1e-6);
+    ASSERT_EQ(b.views.size(), 6u);
+    for (std::size_t v = 0; v < 6; ++v) {
+      EXPECT_EQ(a.views[v].name, b.views[v].name);
+      EXPECT_EQ(a.views[v].camera.fx, b.views[v].camera.fx);
+      EXPECT_EQ(a.views[v].camera.cy, b.views[v].camera.cy);
+      for (int k = 0; k < 9; ++k) {
+        EXPECT_NEAR(a.views[v].T_cam_ref.rotation.a[k], b.views[v].T_cam_ref.rotation.a[k], 1e-7);
+      }
+      EXPECT_NEAR(length(a.views[v].T_cam_ref.translation - b.views[v].T_cam_ref.translation), 0, 1e-6);
+      // The picture is what JPEG makes of it.
+      EXPECT_EQ(b.views[v].picture, sqs::decode_jpeg(sqs::encode_jpeg(a.views[v].picture, 92), "memory"));
+    }
+    ASSERT_EQ(a.lidar.points.size(), b.lidar.points.size());
+    EXPECT_EQ(std::memcmp(a.lidar.points.data(), b.lidar.points.data(), 12 * a.lidar.points.size()), 0);
+    EXPECT_EQ(a.lidar.intensity, b.lidar.intensity);
+    EXPECT_EQ(a.lidar.ring, b.lidar.ring);
+    ASSERT_EQ(a.boxes.size(), b.boxes.size());
+    EXPECT_GT(a.boxes.size(), 5u);
+    for (std::size_t k = 0; k < a.boxes.size(); ++k) {
+      const auto &x = a.boxes[k], &y = b.boxes[k];
+      EXPECT_NEAR(length(x.center - y.center), 0, 1e-6);
+      EXPECT_NEAR(length(x.size - y.size), 0, 1e-12);
+      EXPECT_NEAR(std::remainder(x.yaw - y.yaw, 6.283185307179586), 0, 1e-9);
+      EXPECT_EQ(x.category, y.category);
+      EXPECT_EQ(x.instance, y.instance);
+      EXPECT_EQ(x.lidar_points, y.lidar_points);
+      EXPECT_EQ(x.visibility, y.visibility);
+      EXPECT_EQ(x.attribute, y.attribute);
+      // Files give the difference of positions over half a second, the town its derivative.
+      if (std::isfinite(y.velocity.x)) {
+        EXPECT_NEAR(std::hypot(x.velocity.x - y.velocity.x, x.velocity.y - y.velocity.y), 0, 1.6);
+      }
+    }
+    const auto segments = read.lidarseg(i, b.lidar.points.size());
+    ASSERT_EQ(segments.size(), f.lidar_semantics.size());
+    for (std::size_t k = 0; k < segments.size(); ++k) {
+      EXPECT_EQ(sqs::nuscenes_categories[segments[k]].occupancy, f.lidar_semantics[k]);
+    }
+  }
+}
+
+TEST_F(town_files, hold_the_occupancy_of_three_data_sets) {
+  const sqs::town_dataset town(options());
+  const sqs::nuscenes_dataset read(root());
+  for (idx i = 0; i < read.size(); ++i) {
+    const auto f = town.frame(i);
+    const auto occ3d = sqs::read_occ3d(sqs::occ3d_path(root() / "gts", read.scene(i), read.token(i)));
+    EXPECT_EQ(occ3d.semantics, f.occ3d.semantics);
+    EXPECT_EQ(occ3d.mask_camera, f.occ3d.mask_camera);
+    EXPECT_EQ(occ3d.mask_lidar, f.occ3d.mask_lidar);
+    const auto surround =
+        sqs::read_surround_occ(sqs::surround_occ_path(root() / "dense_voxels_with_semantic", read.lidar_filename(i)));
+    EXPECT_EQ(surround.semantics, f.surround_occ.semantics);
+    const auto open = sqs::read_open_occ(sqs::occ3d_path(root() / "openocc_v2", read.scene(i), read.token(i)));
+    EXPECT_EQ(sqs::renumbered(open, sqs::occupancy_of_open_occ, sqs::occupancy_free).semantics, f.occ3d.semantics);
+    ASSERT_EQ(open.flow.size(), f.occ3d.flow.size());
+    for (std::size_t k = 0; k < open.flow.size(); ++k) { // float16 on disk
+      ASSERT_NEAR(open.flow[k].x, f.occ3d.flow[k].x, 2e-3 + 1e-3 * std::abs(f.occ3d.flow[k].x));
+    }
+  }
+}
+
+TEST_F(town_files, have_sweeps_of_both_kinds_of_sensor) {
+  const sqs::nuscenes_dataset read(root(), {.sweeps = sqs::nuscenes_sweeps::all});
+  const auto turns = read.sweeps(1, 5);
+  ASSERT_EQ(turns.size(), 3u); // the key frame's, the one between, the first key frame's
+  EXPECT_EQ(turns[0].timestamp_us - turns[1].timestamp_us, 250'000);
+  const auto again = sqs::town_dataset(options()).sweep(0, 0.25);
+  EXPECT_EQ(turns[1].sweep.points.size(), again.sweep.points.size());
+  EXPECT_TRUE(read.past_view(1, 0, 1).has_value());
+}
+
+TEST(town_writer, says_what_is_wrong) {
+  using ::testing::HasSubstr;
+  const sqs::town_dataset town(options());
+  EXPECT_THAT([&] { sqs::write_town(town, "x", {.lidar_sweeps = 20}, [](idx, idx) {}); },
+              ::testing::ThrowsMessage<sqs::precondition_error>(HasSubstr("give 0 to 9 sweeps")));
+  EXPECT_THAT([&] { sqs::write_town(town, "/proc/nowhere", {}, [](idx, idx) {}); },
+              ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("/proc/nowhere")));
+}
+
+} // namespace
