@@ -33,7 +33,7 @@ FOLDERS = {
     "data": "data sets (needs libjpeg and libpng)",
     "pipeline": "training runs",
 }
-FILES = {"tensor/npz.hpp", "pipeline/pictures.hpp", "pipeline/sample_source.hpp"}
+FILES = {"tensor/npz.hpp", "pipeline/ground_truth.hpp", "pipeline/pictures.hpp", "pipeline/sample_source.hpp"}
 NOT_IN_SQS = {"data"}
 
 
