@@ -276,18 +276,16 @@ template <int Pixels, class T> void interleave_fours(const T* planes, idx stride
   constexpr int n = Pixels < native_lanes<T> ? Pixels : native_lanes<T>;
   for (int x = 0; x < Pixels; x += n) {
     const auto plane = [&](int i) { return simd<T, n>::load(planes + i * stride + x); };
-    T* to[n];
-    for (int l = 0; l < n; ++l) { to[l] = pixels + (x + l) * channels; }
-    untranspose_fours<T, n>({plane(0), plane(1), plane(2), plane(3)}, to);
+    store_fours<T, n>({plane(0), plane(1), plane(2), plane(3)}, [=](int l) { return pixels + (x + l) * channels; });
   }
 }
 /// The way back.
 template <int Pixels, class T> void deinterleave_fours(const T* pixels, idx channels, T* planes, idx stride) {
   constexpr int n = Pixels < native_lanes<T> ? Pixels : native_lanes<T>;
   for (int x = 0; x < Pixels; x += n) {
-    const T* from[n];
-    for (int l = 0; l < n; ++l) { from[l] = pixels + (x + l) * channels; }
-    transpose_fours<T, n>(from, {planes + x, planes + stride + x, planes + 2 * stride + x, planes + 3 * stride + x});
+    simd<T, n> plane[4];
+    load_fours<T, n>([=](int l) { return pixels + (x + l) * channels; }, plane);
+    for (int i = 0; i < 4; ++i) { plane[i].store(planes + i * stride + x); }
   }
 }
 
