@@ -6,6 +6,7 @@
 // Run         evaluate detection --ground-truth NUSCENES --result results.json
 //             evaluate occupancy --protocol occ3d --ground-truth gts --prediction mine
 //             evaluate rays --nuscenes NUSCENES --ground-truth openocc_v2 --prediction mine
+//             evaluate forecast --nuscenes NUSCENES --ground-truth gts --prediction mine --protocol sparse-world
 //             evaluate planning --ground-truth NUSCENES --result plans.json --protocol omni-drive
 //             evaluate captions --ground-truth references.json --result said.json
 //             Each takes --json FILE for the numbers. Without arguments: two made-up files are judged.
@@ -201,6 +202,46 @@ table rays(const options& o) {
   return t;
 }
 
+/// SCENE/TOKEN/labels_{0,1,2,3}s.npz: what was foreseen at key frame TOKEN, each in the vehicle's frame of its moment.
+table forecast(const options& o) {
+  const nuscenes_dataset data(o.nuscenes);
+  const fs::path truth = o.ground_truth, prediction = o.prediction;
+  const bool sparse_world = o.protocol == "sparse-world";
+  const auto protocol = sparse_world ? metric::forecast_sparse_world_protocol : metric::forecast_occ_world_protocol;
+  std::array<metric::confusion_counts, 4> counts;
+  counts.fill(metric::make_counts(protocol));
+  auto bar = progress(o, "forecasts", static_cast<std::size_t>(data.size()));
+  cpu exec{.threads = o.threads};
+  for (idx i = 0; i < data.size(); ++i) {
+    const fs::path folder = prediction / data.scene(i) / data.token(i);
+    bar.update(i + 1, "");
+    if (!fs::exists(folder)) { continue; } // no forecast begins here
+    idx at = i;
+    for (std::size_t second = 0; second < 4; ++second) {
+      for (int frame = 0; second > 0 && frame < 2; ++frame) { at = at < 0 ? -1 : data.next(at); }
+      if (at < 0) {
+        raise<file_error>("sqs::evaluate: ", folder.string(), " foresees ", second, " s, but its scene ends before; ",
+                          "predict only where three seconds follow");
+      }
+      metric::add_voxels(exec, counts[second], read_occ3d(occ3d_path(truth, data.scene(at), data.token(at))),
+                         read_occ3d(folder / fmt::format("labels_{}s.npz", second)).semantics,
+                         metric::occupancy_mask::none);
+    }
+  }
+  if (counts[0].samples == 0) {
+    raise<file_error>("sqs::evaluate: there is no forecast in ", prediction.string(),
+                      "; a forecast is SCENE/TOKEN/labels_0s.npz to labels_3s.npz for key frames of ", o.nuscenes);
+  }
+  const auto s = metric::score_forecast(counts, protocol);
+  const auto row = [&](auto&& value, double mean) {
+    return std::vector<double>{value(s.at[0]), value(s.at[1]), value(s.at[2]), value(s.at[3]), mean};
+  };
+  return {fmt::format("forecast, {}, {} samples", o.protocol, counts[0].samples),
+          {"0 s", "1 s", "2 s", "3 s", "mean 1-3 s"},
+          {{"mIoU", row([](const auto& at) { return at.miou; }, s.miou)},
+           {"IoU", row([](const auto& at) { return at.geometric_iou; }, s.iou)}}};
+}
+
 json_value read_json(const std::string& path) {
   const auto bytes = read_file(path);
   return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
@@ -309,7 +350,7 @@ int main(int argc, char** argv) {
   };
   const auto choice = [&](CLI::App* t, std::vector<std::string> names) {
     o.protocol = names[0];
-    t->add_option("--protocol", o.protocol)->required(names[0] == "occ3d")->check(CLI::IsMember(names));
+    t->add_option("--protocol", o.protocol)->required(names[0] != "polygons")->check(CLI::IsMember(names));
   };
   auto* boxes = task("detection", "nuScenes detection score: a data set, and results.json of the devkit", "--result");
   boxes->add_option("--split", o.split, "train, val, mini_train, mini_val; else all samples");
@@ -320,6 +361,9 @@ int main(int argc, char** argv) {
   ray_iou->add_option("--nuscenes", o.nuscenes, "the data set, for where the LiDAR stood")->required();
   choice(ray_iou, {"occ3d", "open-occ"});
   ray_iou->add_flag("--f16", o.f16, "round to half precision, as submissions do");
+  auto* forecasts = task("forecast", "IoU 1, 2, 3 s ahead: SCENE/TOKEN/labels_{0,1,2,3}s.npz", "--prediction");
+  forecasts->add_option("--nuscenes", o.nuscenes, "the data set, for what follows what")->required();
+  choice(forecasts, {"sparse-world", "occ-world"});
   auto* plans = task("planning", "L2 and collisions: {sample: six points at 0.5 .. 3 s, x ahead, y left}", "--result");
   choice(plans, {"polygons", "st-p3", "omni-drive"});
   auto* texts = task("captions", "CIDEr, BLEU, ROUGE-L: {id: [references]} and {id: sentence}", "--result");
@@ -334,11 +378,12 @@ int main(int argc, char** argv) {
   try {
     if (argc == 1) { return demo(o); }
     if (app.get_subcommands().empty()) { return 2; }
-    const table t = boxes->parsed()     ? detection(o)
-                    : voxels->parsed()  ? occupancy(o)
-                    : ray_iou->parsed() ? rays(o)
-                    : plans->parsed()   ? planning(o)
-                                        : captions(o);
+    const table t = boxes->parsed()       ? detection(o)
+                    : voxels->parsed()    ? occupancy(o)
+                    : ray_iou->parsed()   ? rays(o)
+                    : forecasts->parsed() ? forecast(o)
+                    : plans->parsed()     ? planning(o)
+                                          : captions(o);
     t.print();
     if (!o.json.empty()) { t.save(o.json); }
   } catch (const std::exception& e) {
