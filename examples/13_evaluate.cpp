@@ -5,7 +5,7 @@
 // Builds on   07 (options and progress of a program).
 // Run         evaluate detection --ground-truth NUSCENES --result results.json
 //             evaluate occupancy --protocol occ3d --ground-truth gts --prediction mine
-//             evaluate rays --nuscenes NUSCENES --ground-truth openocc_v2 --prediction mine
+//             evaluate rays --nuscenes NUSCENES --ground-truth openocc_v2 --prediction mine --protocol open-occ
 //             evaluate forecast --nuscenes NUSCENES --ground-truth gts --prediction mine --protocol sparse-world
 //             evaluate planning --ground-truth NUSCENES --result plans.json --protocol omni-drive
 //             evaluate captions --ground-truth references.json --result said.json
@@ -259,21 +259,27 @@ table planning(const options& o) {
       {"polygons", metric::collision_protocol::polygons},
       {"st-p3", metric::collision_protocol::st_p3},
       {"omni-drive", metric::collision_protocol::omni_drive}};
-  metric::planning_counts counts;
-  auto bar = progress(o, "plans", list_of_plans.size());
-  std::int64_t done = 0;
   for (const auto& [token, points] : list_of_plans) {
-    const idx i = data.index_of(token);
     const auto* steps = points.as<json_value::array>();
-    if (i < 0 || steps == nullptr || steps->size() != 6) {
+    if (data.index_of(token) < 0 || steps == nullptr || steps->size() != 6) {
       raise<file_error>("sqs::evaluate: ", o.prediction, ": '", token, "' is no sample of ", o.ground_truth,
                         " with a list of six points; a plan is {\"SAMPLE\": [[x, y], ...]}, x ahead and y left");
     }
+  }
+  metric::planning_counts counts;
+  auto bar = progress(o, "plans", static_cast<std::size_t>(data.size()));
+  for (idx i = 0; i < data.size(); ++i) {
+    bar.update(i + 1, "");
     auto sample = pipeline::planning_ground_truth(data, i);
-    bar.update(++done, "");
-    if (!sample) { continue; }
-    for (const auto& p : *steps) {
-      const auto xy = json_fields(points, o.prediction + ", sample " + token).numbers_of<2>(p, "point");
+    if (!sample) { continue; } // less than three seconds follow
+    const std::string token = data.token(i);
+    const json_value* points = plans.find(token);
+    if (points == nullptr) {
+      raise<file_error>("sqs::evaluate: ", o.prediction, " has no plan for sample ", token,
+                        ", which the protocol judges; every key frame with three seconds to come needs one");
+    }
+    for (const auto& p : *points->as<json_value::array>()) {
+      const auto xy = json_fields(*points, o.prediction + ", sample " + token).numbers_of<2>(p, "point");
       sample->plan.push_back({xy[0], xy[1]});
     }
     metric::add_plan(counts, *sample, protocols.at(o.protocol));

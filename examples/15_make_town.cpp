@@ -3,7 +3,8 @@
 //             nuScenes car, with exact labels.
 // New here    town_dataset, write_town.
 // Builds on   07.
-// Run         make_town --scenes 4 --out town     then: pretrain_sqs --data town, or any reader of the nuScenes format
+// Run         make_town --scenes 4 --height 900 --width 1600 --out town
+//             then: pretrain_sqs --data nuscenes:town, or any reader of the nuScenes format
 // Expect      the folders of nuScenes, Occ3D, OpenOcc and SurroundOcc; about two seconds per key frame on two cores.
 #include <CLI/CLI.hpp>
 
@@ -25,17 +26,26 @@ int main(int argc, char** argv) {
   CLI::App app{"Writes scenes of a procedural town in the layout of nuScenes."};
   app.add_option("--out", out, "folder to write to")->capture_default_str();
   app.add_option("--scenes", options.scenes, "how many; an official split is 700 (train) or 150 (val, test) of 8 s")
+      ->check(CLI::Range(1, 700))
       ->capture_default_str();
   app.add_option("--seconds", options.seconds, "of each scene; two key frames per second")->capture_default_str();
   app.add_option("--split", split, "which town")->check(CLI::IsMember({"train", "val", "test"}))->capture_default_str();
-  app.add_option("--height", options.height, "of the pictures")->capture_default_str();
-  app.add_option("--width", options.width, "of the pictures; nuScenes' are 900 x 1600")->capture_default_str();
+  app.add_option("--height", options.height, "of the pictures")->check(CLI::Range(16, 4096))->capture_default_str();
+  app.add_option("--width", options.width, "of the pictures; nuScenes' are 900 x 1600")
+      ->check(CLI::Range(16, 4096))
+      ->capture_default_str();
   app.add_option("--lidar-sweeps", files.lidar_sweeps, "turns between two key frames")->capture_default_str();
   app.add_option("--camera-sweeps", files.camera_sweeps, "pictures between two key frames, per camera")
       ->capture_default_str();
   app.add_option("--threads", options.threads, "0: all cores")->capture_default_str();
+  app.add_flag("--replace", files.replace, "remove a town that is there already");
   app.add_flag("--quiet", quiet, "no progress");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int status = app.exit(e);
+    return status == 0 ? 0 : 2; // a wrong call
+  }
   try {
     options.split = split == "train" ? town_split::train : (split == "val" ? town_split::val : town_split::test);
     const town_dataset town(options);

@@ -74,7 +74,12 @@ int main(int argc, char** argv) {
   app.add_option("root", root, "folder of the data set; none: a frame of the town");
   app.add_option("--sample", index, "which key frame")->capture_default_str();
   app.add_option("--out", out, "folder for the page")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int status = app.exit(e);
+    return status == 0 ? 0 : 2; // a wrong call
+  }
   try {
     const shown s = root.empty() ? of_town(index) : of_data_set(root, index);
     const fs::path folder(out);

@@ -157,6 +157,8 @@ TEST(check, semantic_kitti_sequences) {
   EXPECT_EQ(r.layout, "SemanticKITTI");
   EXPECT_EQ(r.counts.at("frames"), 1);
   EXPECT_TRUE(sqs::check_dataset(sequence).good());
+  std::ofstream(sequence / "poses.txt") << "";
+  EXPECT_THAT(all_of(sqs::check_dataset(sequence.string() + "/")), HasSubstr("dataset/sequences/08/poses.txt"));
   fs::resize_file(f.label, 100);
   fs::remove(f.velodyne);
   std::ofstream(f.image_2) << "no picture";

@@ -103,6 +103,7 @@ TEST(nuscenes, broken_tables_name_table_record_token_and_field) {
       "(token s0): field 'next' is 'gone', which is not in sample.json (dangling token)");
   bad("sample", R"("next":"")", R"("next":"s0")", "is 's0', which was reached before (the list has a cycle)");
   bad("sample", R"("token":"s1")", R"("token":"s0")", "record 1 (token s0): field 'token' occurs twice in this table");
+  bad("sample", R"("timestamp":1500000)", R"("timestamp":-9223372036854775808)", "no time in microseconds");
   bad("sample", R"("timestamp":1500000)", R"("timestamp":"x")", "field 'timestamp' is a string instead of an integer");
   bad("scene", R"("first_sample_token":"s0")", R"("first_sample_token":"s9")",
       "field 'first_sample_token' is 's9', which is not in sample.json");

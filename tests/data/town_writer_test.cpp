@@ -118,6 +118,23 @@ TEST_F(town_files, have_sweeps_of_both_kinds_of_sensor) {
   EXPECT_TRUE(read.past_view(1, 0, 1).has_value());
 }
 
+TEST_F(town_files, are_not_mixed_with_those_of_another_town) {
+  using ::testing::HasSubstr;
+  const sqs::town_dataset town(options());
+  const auto write = [&](const sqs::town_write_options& o) { sqs::write_town(town, root(), o, [](idx, idx) {}); };
+  EXPECT_THAT([&] { write({}); }, ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("holds a town already")));
+  fs::create_directories(root() / "gts" / "town-old" / "token");
+  write({.lidar_sweeps = 1, .camera_sweeps = 1, .replace = true});
+  EXPECT_FALSE(fs::exists(root() / "gts" / "town-old"));
+  EXPECT_EQ(sqs::nuscenes_dataset(root()).size(), town.size());
+  const fs::path other = root().string() + "_other";
+  fs::create_directories(other / "photos");
+  EXPECT_THAT([&] { sqs::write_town(town, other, {.replace = true}, [](idx, idx) {}); },
+              ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("is not an empty folder")));
+  EXPECT_TRUE(fs::exists(other / "photos"));
+  fs::remove_all(other);
+}
+
 TEST(town_writer, says_what_is_wrong) {
   using ::testing::HasSubstr;
   const sqs::town_dataset town(options());

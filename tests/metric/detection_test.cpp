@@ -178,6 +178,23 @@ TEST(detection_result, comes_back_as_it_was_written) {
   EXPECT_TRUE(std::isnan(back.samples[0].boxes[1].velocity.x));
 }
 
+TEST(detection_result, reads_the_nan_of_python) {
+  std::ofstream(path) << with("velocity", "[NaN, 2]");
+  const auto v = read_detection_result(path).samples[0].boxes[0].velocity;
+  EXPECT_TRUE(std::isnan(v.x));
+  EXPECT_EQ(v.y, 2);
+  std::ofstream(path) << with("sample_token", "\"NaN\""); // a word in quotes stays
+  EXPECT_THAT(message_for(with("sample_token", "\"NaN\"")), HasSubstr("is 'NaN' in the list of sample a"));
+  detection_result r;
+  r.samples.push_back({});
+  r.samples[0].token = "a";
+  r.samples[0].boxes.push_back({});
+  r.samples[0].boxes[0].velocity = {std::nan(""), 1};
+  write_detection_result(path, r);
+  const auto bytes = read_file(path);
+  EXPECT_THAT(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), HasSubstr("[NaN, 1]"));
+}
+
 TEST(detection_result, says_what_is_wrong_and_where) {
   EXPECT_EQ(message_for(with("", "")), "no error");
   EXPECT_THAT(message_for(with("detection_name", "\"cat\"")), HasSubstr("is 'cat', which is none of the ten classes"));

@@ -150,6 +150,14 @@ TEST(ray_iou, nothing_predicted_leaves_the_grid) {
   EXPECT_EQ(score_rays(counts, open_occ_rays()).ray_iou, 0);
 }
 
+TEST(ray_iou, without_flow_there_is_no_error_of_it) {
+  auto truth = wall(125, 3), found = truth;
+  truth.flow.clear(), found.flow.clear();
+  const auto s = judge(truth, found);
+  EXPECT_EQ(s.ray_iou, 1);
+  EXPECT_TRUE(std::isnan(s.ave_tp[3]) && std::isnan(s.ave_all[3]) && std::isnan(s.mave_tp) && std::isnan(s.mave_all));
+}
+
 TEST(ray_iou, flow_errors_in_both_definitions) {
   auto truth = wall(125, 3), found = truth;
   for (std::size_t i = 0; i < truth.semantics.size() / 2; ++i) { truth.semantics[i] = 16; }

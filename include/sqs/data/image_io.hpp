@@ -4,6 +4,7 @@
 /// JPEG and PNG files, and a colour map for depth. The only header that includes libjpeg and libpng.
 
 #include <sqs/core/file.hpp>
+#include <sqs/data/detail/small_files.hpp>
 #include <sqs/sensor/image.hpp>
 
 #include <algorithm>
@@ -116,7 +117,7 @@ inline image decode_jpeg(std::span<const std::byte> file, const std::string& nam
 }
 /// `decode_jpeg` of a file.
 inline image read_jpeg(const std::filesystem::path& path, const limits& most = {}) {
-  return decode_jpeg(read_file(path, most), path.string(), most);
+  return decode_jpeg(read_file(path, detail::sample_file_limits(most)), path.string(), most);
 }
 
 /// Encodes a JPEG file in memory. `quality` 1 .. 100.
@@ -174,7 +175,7 @@ inline image decode_png(std::span<const std::byte> file, const std::string& name
 }
 /// `decode_png` of a file.
 inline image read_png(const std::filesystem::path& path, const limits& most = {}) {
-  return decode_png(read_file(path, most), path.string(), most);
+  return decode_png(read_file(path, detail::sample_file_limits(most)), path.string(), most);
 }
 
 /// Encodes a PNG file in memory; losslessly and with the same bytes every time.

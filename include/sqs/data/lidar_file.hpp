@@ -5,7 +5,10 @@
 
 #include <sqs/core/file.hpp>
 #include <sqs/data/detail/small_files.hpp>
+#include <sqs/sensor/class_set.hpp>
 #include <sqs/sensor/sample.hpp>
+
+#include <algorithm>
 
 namespace sqs {
 
@@ -51,7 +54,7 @@ inline lidar_sweep read_lidar(const std::filesystem::path& path, const limits& m
 
 /// One class number per point, as nuScenes-lidarseg stores them.
 ///
-/// Errors      file_error unless the file holds exactly one byte for each of `points`.
+/// Errors      file_error unless the file holds exactly one byte for each of `points`, and only classes there are.
 inline std::vector<std::uint8_t> decode_point_labels(std::span<const std::byte> file, std::size_t points,
                                                      const std::string& name) {
   if (file.size() != points) {
@@ -59,7 +62,14 @@ inline std::vector<std::uint8_t> decode_point_labels(std::span<const std::byte> 
                       " points of its sweep, one byte each; it is cut short or belongs to another sweep");
   }
   byte_reader reader(file, name);
-  return reader.read_vector<std::uint8_t>(points, "labels");
+  auto labels = reader.read_vector<std::uint8_t>(points, "labels");
+  const auto bad = std::find_if(labels.begin(), labels.end(), [](auto c) { return c >= nuscenes_categories.size(); });
+  if (bad != labels.end()) {
+    raise<file_error>("sqs::decode_point_labels: ", name, " gives point ", bad - labels.begin(), " the class ",
+                      int{*bad}, " of 0 .. ", nuscenes_categories.size() - 1,
+                      "; the file is damaged or of another data set");
+  }
+  return labels;
 }
 /// `decode_point_labels` of a file.
 inline std::vector<std::uint8_t> read_point_labels(const std::filesystem::path& path, std::size_t points,

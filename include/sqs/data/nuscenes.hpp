@@ -163,7 +163,9 @@ private:
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(root_, error)) {
       const std::string name = entry.path().filename().string();
-      if (name.starts_with("v") && std::filesystem::exists(entry.path() / "sample.json")) { found.push_back(name); }
+      if (name.starts_with("v") && std::filesystem::exists(entry.path() / "sample.json", error)) {
+        found.push_back(name);
+      }
     }
     std::sort(found.begin(), found.end());
     std::string list;

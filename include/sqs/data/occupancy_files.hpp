@@ -15,10 +15,22 @@
 
 namespace sqs {
 
+namespace detail {
+/// `name` as one step of a path: a table may hold anything.
+inline const std::string& folder_name(const std::string& name) {
+  if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string::npos) {
+    raise<file_error>("sqs::occupancy_files: '", name, "' is no name of a folder; correct the table it comes from");
+  }
+  return name;
+}
+} // namespace detail
+
 /// gts/SCENE/TOKEN/labels.npz: where Occ3D and OpenOcc keep the labels of a sample.
+///
+/// Errors      file_error for a scene or token that is no name of a folder; so the other two.
 inline std::filesystem::path occ3d_path(const std::filesystem::path& gts, const std::string& scene,
                                         const std::string& token) {
-  return gts / scene / token / "labels.npz";
+  return gts / detail::folder_name(scene) / detail::folder_name(token) / "labels.npz";
 }
 /// FOLDER/NAME.pcd.bin.npy: where SurroundOcc keeps the labels of the sample with that LiDAR file.
 inline std::filesystem::path surround_occ_path(const std::filesystem::path& folder, const std::string& lidar_filename) {
@@ -27,7 +39,8 @@ inline std::filesystem::path surround_occ_path(const std::filesystem::path& fold
 /// FOLDER/scene_TOKEN/occupancy/TOKEN.npy: where nuScenes-Occupancy keeps them, by the tokens of scene and LiDAR file.
 inline std::filesystem::path open_occupancy_path(const std::filesystem::path& folder, const std::string& scene_token,
                                                  const std::string& lidar_token) {
-  return folder / ("scene_" + scene_token) / "occupancy" / (lidar_token + ".npy");
+  return folder / ("scene_" + detail::folder_name(scene_token)) / "occupancy" /
+         (detail::folder_name(lidar_token) + ".npy");
 }
 
 namespace detail {

@@ -28,7 +28,7 @@ inline constexpr std::array<std::pair<const char*, bool detection_result::*>, 5>
      {"use_map", &detection_result::use_map},
      {"use_external", &detection_result::use_external}}};
 
-/// Two speeds; a null is an unknown one.
+/// Two speeds; NaN or null is an unknown one.
 inline vec2<double> read_velocity(const json_fields& f) {
   const json_value& v = f.get("velocity");
   const auto* list = v.as<json_value::array>();
@@ -75,12 +75,35 @@ inline detection_box read_detection_box(const json_value& v, const std::string& 
   return b;
 }
 
+/// The text with null in the place of NaN, which Python writes and reads and JSON does not know.
+inline std::string without_nan(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\' && i + 1 < text.size()) {
+      out += c;
+      out += text[++i];
+      continue;
+    }
+    if (c == '"') { quoted = !quoted; }
+    if (!quoted && text.substr(i, 3) == "NaN") {
+      out += "null";
+      i += 2;
+      continue;
+    }
+    out += c;
+  }
+  return out;
+}
+
 inline detection_sample read_detection_sample(std::string_view key, std::string_view list, const std::string& name,
                                               const limits& most) {
   detection_sample s;
   s.token = *parse_json(key, name, most).as<std::string>();
   const std::string place = concat(name, ", sample ", s.token.substr(0, 80));
-  const json_value boxes = parse_json(list, place, most);
+  const json_value boxes = parse_json(without_nan(list), place, most);
   const auto* rows = boxes.as<json_value::array>();
   if (rows == nullptr) {
     raise<file_error>("sqs::read_detection_result: ", place, " holds ", boxes.kind(),
@@ -95,7 +118,7 @@ inline detection_sample read_detection_sample(std::string_view key, std::string_
 
 inline void append(std::string& out, double x) {
   if (!std::isfinite(x)) {
-    out += "null";
+    out += "NaN"; // no JSON, but what the devkit writes and reads
     return;
   }
   std::array<char, 32> digits{};
@@ -116,7 +139,8 @@ template <std::size_t N> void append(std::string& out, const char* key, const st
 ///
 /// Errors      file_error naming file, sample, box and field: no `meta` or `results`, a sample twice, more boxes than
 ///             the settings allow, an unknown class or attribute, a box under another sample's name, a missing or
-///             negative score, anything that is not finite (a velocity may be null).
+///             negative score, anything that is not finite (a velocity may be NaN, as Python
+///             writes it, or null).
 /// Cost        the file's bytes, once, and the boxes; samples are parsed one at a time.
 inline detection_result read_detection_result(const std::filesystem::path& path, const limits& most = {},
                                               const detection_config& config = detection_cvpr_2019) {
@@ -163,8 +187,8 @@ inline detection_result read_detection_result(const std::filesystem::path& path,
   return result;
 }
 
-/// Writes a submission that the devkit reads, numbers with all their digits. A velocity of NaN becomes null, which the
-/// devkit does not know: give it a number.
+/// Writes a submission that the devkit reads, numbers with all their digits. An unknown velocity is NaN, as the devkit has
+/// it; other readers of JSON may not know that word.
 ///
 /// Errors      precondition_error as `evaluate_detection` for its boxes; file_error if the file cannot be written.
 inline void write_detection_result(const std::filesystem::path& path, const detection_result& result) {

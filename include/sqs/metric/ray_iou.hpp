@@ -164,13 +164,14 @@ inline std::array<ray_hit, 2> cast_ray(const occupancy_grid& g, const std::array
   return hits;
 }
 
-/// One ray's part of the counts. Adds its flow error, 0 without flow, to that of the sample.
+/// One ray's part of the counts. Adds its flow error to that of the sample; without flow on both sides there is none.
 inline void count_ray(ray_counts& c, const occupancy_labels& truth, const occupancy_labels& prediction,
                       const std::array<ray_hit, 2>& hit, const ray_iou_config& config, double& error_of_sample) {
   const int t = truth.semantics[hit[0].voxel], p = prediction.semantics[hit[1].voxel];
   const auto rounded = [&](float x) { return config.quantize_f16 ? rounded_to_half(x) : x; };
   double error = 0;
-  if (!truth.flow.empty() && !prediction.flow.empty()) {
+  const bool flow = !truth.flow.empty() && !prediction.flow.empty();
+  if (flow) {
     const vec2<float> a = truth.flow[hit[0].voxel], b = prediction.flow[hit[1].voxel];
     error =
         std::hypot(static_cast<double>(rounded(a.x) - rounded(b.x)), static_cast<double>(rounded(a.y) - rounded(b.y)));
@@ -182,7 +183,7 @@ inline void count_ray(ray_counts& c, const occupancy_labels& truth, const occupa
   const auto k = static_cast<std::size_t>(t);
   const float apart = std::abs(rounded(hit[1].distance) - rounded(hit[0].distance));
   for (std::size_t d = 0; d < 3; ++d) { c.right[d][k] += static_cast<double>(apart) < config.within[d] ? 1 : 0; }
-  if (static_cast<double>(apart) < config.within[1]) {
+  if (flow && static_cast<double>(apart) < config.within[1]) {
     c.hit_error[k] += error;
     ++c.hit_count[k];
   }
@@ -264,7 +265,7 @@ struct ray_scores {
   std::array<std::vector<double>, 3> iou; ///< by distance and class
   std::array<double, 3> at{};             ///< means over classes
   double ray_iou = 0;                     ///< mean over distances and classes
-  std::vector<double> ave_tp, ave_all;    ///< m/s by class; NaN for classes whose flow is not judged
+  std::vector<double> ave_tp, ave_all;    ///< m/s by class; NaN where flow is not judged or absent
   double mave_tp = 0, mave_all = 0;
 };
 inline ray_scores score_rays(const ray_counts& c, const ray_iou_config& config) {

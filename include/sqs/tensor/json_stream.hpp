@@ -210,7 +210,7 @@ inline void stream_records(const std::filesystem::path& path, const limits& most
     raise<file_error>("sqs::stream_records: cannot ", operation, " ", name, ": ", detail::errno_text(code),
                       "; check the path and its permissions");
   };
-  detail::open_file file(calls, name, O_RDONLY);
+  detail::open_file file(calls, name, O_RDONLY | O_NONBLOCK); // a pipe without a writer would never open
   if (!file) { fail("open", errno); }
   struct stat info {};
   if (calls.fstat(file.get(), &info) != 0) { fail("stat", errno); }

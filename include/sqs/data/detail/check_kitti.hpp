@@ -31,17 +31,22 @@ class kitti_checker {
 public:
   kitti_checker(std::filesystem::path sequence, const check_options& options, check_report& report)
       : sequence_(std::move(sequence)),
-        name_(sequence_.filename().string()),
+        name_(last_name(sequence_)),
         options_(options),
         report_(report),
         exec_{.threads = options.threads} {}
 
+  /// Of `sequences/11/` and of `.` in that folder, too: the number of the sequence.
+  static std::string last_name(const std::filesystem::path& path) {
+    const auto whole = std::filesystem::absolute(path).lexically_normal();
+    return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+  }
   void run() {
     report_.layout = "SemanticKITTI";
     ++report_.counts["sequences"];
     // Sequences from 11 on are the hidden test set: images and scans, no labels.
     labelled_ = !(name_.size() == 2 && name_ >= "11" && name_ <= "21");
-    std::size_t poses = 0;
+    std::optional<std::size_t> poses; // unknown if the file cannot be read
     text("calib.txt", "data_odometry_calib.zip",
          [&](const auto& p) { read_semantic_kitti_calibration(p, options_.limit); });
     text("poses.txt", "data_odometry_labels.zip",
@@ -55,9 +60,9 @@ public:
               [&](idx i, std::vector<data_problem>& out) { frame(frames[static_cast<std::size_t>(i)], out); });
     report_.counts["frames"] += static_cast<idx>(frames.size());
     const auto last = static_cast<std::size_t>(std::strtoull(frames.back().c_str(), nullptr, 10));
-    if (poses > 0 && last >= poses) {
+    if (poses && last >= *poses) {
       report_.add(
-          concat((sequence_ / "poses.txt").string(), " has ", poses, " poses but frame ", frames.back(), " is there"),
+          concat((sequence_ / "poses.txt").string(), " has ", *poses, " poses but frame ", frames.back(), " is there"),
           again("data_odometry_labels.zip", "poses.txt"));
     }
   }

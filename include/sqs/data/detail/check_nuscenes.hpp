@@ -114,7 +114,7 @@ private:
   /// The first two and the last two bytes.
   static std::array<int, 4> jpeg_ends(const std::filesystem::path& path) {
     const file_calls calls;
-    const open_file file(calls, path.string(), O_RDONLY);
+    const open_file file(calls, path.string(), O_RDONLY | O_NONBLOCK);
     std::array<int, 4> out{-1, -1, -1, -1};
     std::array<unsigned char, 4> b{};
     if (file && ::pread(file.get(), b.data(), 2, 0) == 2) { out[0] = b[0], out[1] = b[1]; }

@@ -64,7 +64,7 @@ private:
     f.sample = from_.at(frames_.samples.index, r, "sample_token", frames_.samples.table);
     if (!whole_ && out_.sample_row(f.sample).position < 0) { return; }
     f.token = texts_.add(r.text("token"));
-    f.timestamp_us = r.integer("timestamp");
+    f.timestamp_us = nuscenes_table_source::time(r);
     f.is_key_frame = key;
     f.file = names_.add(r.text("filename"));
     if (!lidar) {

@@ -21,7 +21,10 @@ public:
   nuscenes_table_source(std::filesystem::path folder, const limits& most) : folder_(std::move(folder)), most_(most) {}
 
   std::string path(const char* name) const { return (folder_ / name).string(); }
-  bool has(const char* name) const { return std::filesystem::exists(folder_ / name); }
+  bool has(const char* name) const {
+    std::error_code ignored;
+    return std::filesystem::exists(folder_ / name, ignored);
+  }
   using row_function = std::function<void(const json_record&)>;
   void each(const char* name, const row_function& row) const {
     if (!has(name)) {
@@ -48,6 +51,12 @@ public:
                          const std::string& what) const {
     raise<file_error>("sqs::json: ", path(table), record < 0 ? "" : concat(", record ", record), " (token ", token,
                       "): field '", field, "' ", what, "; correct the file");
+  }
+  /// A moment: far from the ends of its type, so that differences exist.
+  static std::int64_t time(const json_record& r) {
+    const auto t = r.integer("timestamp");
+    if (t < 0 || t > std::int64_t{1} << 60) { r.fail("timestamp", concat("is ", t, ", no time in microseconds")); }
+    return t;
   }
   static std::string dangling(std::string_view token, const char* table) {
     return concat("is '", token.substr(0, 80), "', which is not in ", table, " (dangling token)");
@@ -220,7 +229,7 @@ private:
     from_.each("sample.json", [&](const json_record& r) {
       nuscenes_tables::key_frame s;
       s.token = out_.texts.add(r.text("token"));
-      s.timestamp_us = r.integer("timestamp");
+      s.timestamp_us = nuscenes_table_source::time(r);
       followers_.push_back(out_.texts.add(r.text("next")));
       samples.index.add(s.token, out_.samples.size());
       out_.samples.push_back(s);

@@ -7,6 +7,7 @@
 #include <sqs/data/lidar_file.hpp>
 #include <sqs/data/occupancy_files.hpp>
 #include <sqs/data/town.hpp>
+#include <sqs/data/town/output_folder.hpp>
 #include <sqs/tensor/json.hpp>
 
 #include <charconv>
@@ -22,6 +23,7 @@ struct town_write_options {
   int camera_sweeps = 0; ///< pictures between two key frames, per camera
   bool occupancy = true; ///< gts/, openocc_v2/ and dense_voxels_with_semantic/
   bool text = true;      ///< town/SCENE/TOKEN.json: questions, answers, the ego's future
+  bool replace = false;  ///< remove a town that is there already; without it that is an error
 };
 
 namespace detail {
@@ -101,6 +103,7 @@ public:
         options_(std::move(options)) {}
 
   template <class Progress> void run(Progress&& progress) {
+    make_room(root_, options_.version, options_.replace);
     constant_tables();
     for (idx scene = 0; scene < data_.options().scenes; ++scene) {
       begin_scene(scene);
@@ -379,7 +382,7 @@ private:
 /// Layout      VERSION/*.json, samples/, sweeps/, lidarseg/VERSION/, maps/: as nuScenes. gts/ (Occ3D), openocc_v2/,
 ///             dense_voxels_with_semantic/ (SurroundOcc): as those. town/SCENE/TOKEN.json: questions and futures.
 ///             Tables are written last, so a folder with tables is complete.
-/// Errors      file_error as `write_file_atomic`.
+/// Errors      file_error as `write_file_atomic`, and for a folder that is not empty (see `town_write_options::replace`).
 template <class Progress> void write_town(const town_dataset& data, const std::filesystem::path& root,
                                           const town_write_options& options, Progress&& progress) {
   expects(options.lidar_sweeps >= 0 && options.lidar_sweeps <= 9 && options.camera_sweeps >= 0 &&
