@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sqs/data/check.hpp>
 #include <sqs/data/nuscenes.hpp>
 #include <sqs/data/town/writer.hpp>
 
@@ -116,6 +117,18 @@ TEST_F(town_files, have_sweeps_of_both_kinds_of_sensor) {
   const auto again = sqs::town_dataset(options()).sweep(0, 0.25);
   EXPECT_EQ(turns[1].sweep.points.size(), again.sweep.points.size());
   EXPECT_TRUE(read.past_view(1, 0, 1).has_value());
+}
+
+TEST_F(town_files, are_good_and_repaired_by_writing_them_again) {
+  EXPECT_TRUE(sqs::check_dataset(root()).good());
+  const sqs::nuscenes_dataset read(root());
+  const auto labels = sqs::occ3d_path(root() / "gts", read.scene(0), read.token(0));
+  const auto whole = sqs::read_file(labels);
+  fs::resize_file(labels, 100);
+  const auto r = sqs::check_dataset(root());
+  ASSERT_EQ(r.problem_count, 1);
+  EXPECT_THAT(r.problems[0].repair, ::testing::HasSubstr("make_town --replace --out "));
+  sqs::write_file_atomic(labels, whole);
 }
 
 TEST_F(town_files, are_not_mixed_with_those_of_another_town) {

@@ -11,9 +11,13 @@
 #include <sqs/data/occupancy_files.hpp>
 #include <sqs/data/semantic_kitti.hpp>
 #include <sqs/gaussian/ply.hpp>
+#include <sqs/metric/detection_json.hpp>
 #include <sqs/tensor/npz.hpp>
 
+#include <unistd.h>
+
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 
 namespace sqs_fuzz {
@@ -129,6 +133,34 @@ inline bool open_occupancy(bytes file) {
   return survives([&] {
     const auto o = sqs::decode_open_occupancy(file, "fuzz.bin", tight());
     require(o.semantics.size() == 512u * 512 * 40, "lost voxels");
+  });
+}
+/// For readers that take a path only.
+inline std::filesystem::path scratch() {
+  return std::filesystem::temp_directory_path() / ("sqs_fuzz_" + std::to_string(::getpid()));
+}
+inline std::filesystem::path on_disk(bytes file, const std::string& name) {
+  const auto path = scratch() / name;
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
+  return path;
+}
+inline bool detection_result(bytes file) {
+  const auto path = on_disk(file, "fuzz.bin");
+  return survives([&] {
+    const auto result = sqs::metric::read_detection_result(path, tight());
+    sqs::metric::write_detection_result(path, result);
+    const auto again = sqs::metric::read_detection_result(path, tight());
+    require(again.samples.size() == result.samples.size(), "samples do not survive a round trip");
+  });
+}
+inline bool can_bus(bytes file) {
+  const auto folder = on_disk(file, "can_bus/fuzz.bin_pose.json").parent_path();
+  return survives([&] {
+    const auto messages = sqs::read_can_bus(folder.parent_path(), "fuzz.bin", tight());
+    require(messages.has_value(), "a file that is there was not read");
+    for (const auto& m : messages->poses) { messages->ego_status(m.timestamp_us); }
   });
 }
 /// The first byte chooses the kind of file.

@@ -85,6 +85,16 @@ file open_occupancy_file() {
 file moving_open_occupancy_file() {
   return sqs::encode_npy({"F32", {1, 7}, bytes_from(std::vector<float>{1, 2, 3, 0.5f, -1, 0, 4})});
 }
+file detection_file() {
+  return text(R"({"meta": {"use_camera": true, "use_lidar": false, "use_radar": false, "use_map": false,
+  "use_external": false}, "results": {"a": [{"sample_token": "a", "translation": [1, 2, 0.5], "size": [2, 4.5, 1.6],
+  "rotation": [1, 0, 0, 0], "velocity": [NaN, 0], "detection_name": "car", "detection_score": 0.5,
+  "attribute_name": "vehicle.moving"}], "b\\u00e9": []}})");
+}
+file can_bus_file() {
+  return text(R"([{"utime": 1000, "accel": [0, 0, 9.8], "rotation_rate": [0, 0, 0.1], "vel": [5, 0, 0]},
+  {"utime": 21000, "accel": [0, 0, 9.8], "rotation_rate": [0, 0, 0.1], "vel": [5.1, 0, 0]}])");
+}
 std::vector<file> kitti_files() {
   const std::string row = "1 0 0 0.5 0 1 0 -2e-1 0 0 1 0\n";
   return {chosen(0, text("P0: " + row + "P1: " + row + "P2: " + row + "P3: " + row + "Tr: " + row)),
@@ -121,6 +131,8 @@ std::vector<reader> readers() {
       {"surround_occ", sqs_fuzz::surround_occ, {surround_occ_file()}, 1500},
       {"open_occupancy", sqs_fuzz::open_occupancy, {open_occupancy_file(), moving_open_occupancy_file()}, 150},
       {"semantic_kitti", sqs_fuzz::semantic_kitti, kitti_files(), 100},
+      {"detection_result", sqs_fuzz::detection_result, {detection_file()}, 300},
+      {"can_bus", sqs_fuzz::can_bus, {can_bus_file()}, 1500},
       {"lidar", sqs_fuzz::lidar, {{lidar.begin(), lidar.end()}}},
       {"jpeg", sqs_fuzz::jpeg, {sqs::encode_jpeg(picture())}},
       {"png", sqs_fuzz::png, {sqs::encode_png(picture())}},
@@ -185,6 +197,7 @@ TEST(readers, valid_files_are_read_and_hostile_ones_end_in_an_error) {
     EXPECT_FALSE(r.run({}));
     EXPECT_FALSE(r.run(file(1001)));
   }
+  std::filesystem::remove_all(sqs_fuzz::scratch());
 }
 
 /// The header of a .npy file whose shape claims more than there is.
@@ -209,6 +222,13 @@ TEST(readers, claims_are_not_believed) {
   // A small archive whose one array unpacks to far more than labels have.
   EXPECT_FALSE(sqs_fuzz::occ3d(sqs::encode_npz({{"semantics", array("U8", {5})}})));
   EXPECT_FALSE(sqs_fuzz::open_occ(sqs::encode_npz({{"semantics", array("U8", {200, 200, 16})}})));
+  for (const char* velocity : {"1e999", "nan", "Infinity", "[[[[", "NaNN"}) {
+    std::string bad = sqs::text_of(std::span<const std::byte>(detection_file()));
+    bad.replace(bad.find("NaN"), 3, velocity);
+    EXPECT_FALSE(sqs_fuzz::detection_result(text(bad))) << velocity;
+  }
+  EXPECT_FALSE(sqs_fuzz::can_bus(text("[{\"utime\":2},{\"utime\":1}]")));
+  std::filesystem::remove_all(sqs_fuzz::scratch());
   const std::string many = "[{\"token\":\"a\",\"rotation\":" + std::string(100000, '[');
   EXPECT_FALSE(sqs_fuzz::json_stream(text(many)));
   EXPECT_FALSE(sqs_fuzz::json_stream(text("[{\"" + std::string(10'000'000, 'k') + "\":1}]")));

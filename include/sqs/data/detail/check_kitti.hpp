@@ -7,6 +7,8 @@
 #include <sqs/data/image_io.hpp>
 #include <sqs/data/semantic_kitti.hpp>
 
+#include <optional>
+
 namespace sqs::detail {
 
 /// The sequences below a folder: 00, 01, ...; the folder itself if it is one.

@@ -41,12 +41,18 @@ public:
 private:
   using problems = std::vector<data_problem>;
 
+  /// Nothing of a town is for download.
+  std::string town_again() const {
+    return concat("make_town --replace --out ", shell_word(root_), "   # with the options it was made with");
+  }
   std::string tables_again() const {
+    if (version_ == "v1.0-town") { return town_again(); }
     return concat("tar -xzf ", version_, version_ == "v1.0-mini" ? ".tgz" : "_meta.tgz", " -C ", shell_word(root_), " ",
                   version_);
   }
   /// Only one of the archives of the full set has the file.
   std::string file_again(const std::string& name) const {
+    if (version_ == "v1.0-town") { return town_again(); }
     if (version_ == "v1.0-mini") {
       return concat("tar -xzf v1.0-mini.tgz -C ", shell_word(root_), " ", shell_word(name));
     }
@@ -68,7 +74,8 @@ private:
     }
     for (const auto& [folder, files] : absent) {
       report_.add(concat("the folder ", (root_ / folder).string(), " is missing with its ", files, " files"),
-                  version_ == "v1.0-mini"
+                  version_ == "v1.0-town" ? town_again()
+                  : version_ == "v1.0-mini"
                       ? concat("tar -xzf v1.0-mini.tgz -C ", shell_word(root_), " ", shell_word(folder))
                       : concat("for f in ", version_, "*_blobs.tgz; do tar -xzf $f -C ", shell_word(root_), " ",
                                shell_word(folder), "; done"));
@@ -141,7 +148,9 @@ private:
         }
       });
       if (problem) {
-        out.push_back({*problem, concat("tar -xjf ", archive, " -C ", shell_word(root_), " ", shell_word(name))});
+        out.push_back({*problem, version_ == "v1.0-town"
+                                     ? town_again()
+                                     : concat("tar -xjf ", archive, " -C ", shell_word(root_), " ", shell_word(name))});
       }
     });
     report_.counts["lidarseg files"] += static_cast<idx>(t.lidarseg.size());
@@ -153,15 +162,20 @@ private:
                        const std::function<void(const std::filesystem::path&)>& read,
                        const std::function<std::string(const std::filesystem::path&)>& again) {
     check_all(exec_, options_, report_, name, set.size(), [&](idx i, problems& out) {
-      const auto file = path(i);
-      const auto relative = file.lexically_relative(root_);
+      std::filesystem::path file;
+      if (const auto problem = problem_of([&] { file = path(i); })) {
+        out.push_back({*problem, tables_again()}); // a name that is no name
+        return;
+      }
+      const auto repair = [&] {
+        return version_ == "v1.0-town" ? town_again() : again(file.lexically_relative(root_));
+      };
       if (size_of(file) < 0) {
-        out.push_back(
-            {concat("the labels ", file.string(), " of sample ", set.token(i), " are missing"), again(relative)});
+        out.push_back({concat("the labels ", file.string(), " of sample ", set.token(i), " are missing"), repair()});
         return;
       }
       const auto problem = options_.decode ? problem_of([&] { read(file); }) : std::nullopt;
-      if (problem) { out.push_back({*problem, again(relative)}); }
+      if (problem) { out.push_back({*problem, repair()}); }
     });
     report_.counts[name] += set.size();
   }

@@ -60,7 +60,8 @@ public:
 
 private:
   static constexpr int width = 8, most_in_leaf = 2;
-  using lanes = simd<float, width>;
+  static constexpr int at_once = native_lanes<float> < width ? native_lanes<float> : width; ///< boxes a register holds
+  using lanes = simd<float, at_once>;
 
   struct node {
     alignas(32) float low[3][width], high[3][width];
@@ -187,20 +188,23 @@ private:
         continue;
       }
       const node& n = nodes_[e.at];
-      const auto slab = [&](int a, float inv, lanes o, lanes& near, lanes& leave) {
-        const lanes x = (lanes::load(inv >= 0 ? n.low[a] : n.high[a]) - o) * lanes(inv);
-        const lanes y = (lanes::load(inv >= 0 ? n.high[a] : n.low[a]) - o) * lanes(inv);
-        near = max(x, near), leave = min(y, leave);
-      };
-      lanes near(0.0f), leave(static_cast<float>(std::min(far, 1e30)) * 1.0001f);
-      slab(0, ix, ox, near, leave), slab(1, iy, oy, near, leave), slab(2, iz, oz, near, leave);
+      const float reach = static_cast<float>(std::min(far, 1e30)) * 1.0001f;
       const int first = size;
-      for (unsigned bits = bits_of(near <= leave); bits != 0; bits &= bits - 1) {
-        const int i = std::countr_zero(bits);
-        const entry next{n.child[i], near[i], n.count[i]};
-        int at = size++;
-        for (; at > first && stack[at - 1].near < next.near; --at) { stack[at] = stack[at - 1]; } // nearest on top
-        stack[at] = next;
+      for (int k = 0; k < width; k += at_once) {
+        lanes near(0.0f), leave(reach);
+        const auto slab = [&](int a, float inv, const lanes& o) {
+          const lanes x = (lanes::load((inv >= 0 ? n.low[a] : n.high[a]) + k) - o) * lanes(inv);
+          const lanes y = (lanes::load((inv >= 0 ? n.high[a] : n.low[a]) + k) - o) * lanes(inv);
+          near = max(x, near), leave = min(y, leave);
+        };
+        slab(0, ix, ox), slab(1, iy, oy), slab(2, iz, oz);
+        for (unsigned bits = bits_of(near <= leave); bits != 0; bits &= bits - 1) {
+          const int lane = std::countr_zero(bits), i = k + lane;
+          const entry next{n.child[i], near[lane], n.count[i]};
+          int at = size++;
+          for (; at > first && stack[at - 1].near < next.near; --at) { stack[at] = stack[at - 1]; } // nearest on top
+          stack[at] = next;
+        }
       }
     }
   }
