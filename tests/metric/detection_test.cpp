@@ -222,7 +222,7 @@ TEST(detection_result, survives_damaged_files) {
   for (idx i = 0; i < 400; ++i) { // one byte changed: either a clear error or a file that still reads
     std::string text = good;
     text[static_cast<std::size_t>(draw.uniform(2 * i, 0, static_cast<double>(good.size())))] =
-        static_cast<char>(draw.uniform(2 * i + 1, 0, 256));
+        static_cast<char>(static_cast<unsigned char>(draw.uniform(2 * i + 1, 0, 256)));
     const std::string message = message_for(text);
     EXPECT_TRUE(message == "no error" || message.find(path) != std::string::npos) << message;
   }
