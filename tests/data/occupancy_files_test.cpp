@@ -225,27 +225,27 @@ TEST(occupancy_files, real_labels_have_the_counts_of_their_description) {
 TEST(stored_numbers, halves_are_exact_both_ways) {
   for (std::uint32_t h = 0; h < 65536; ++h) {
     const auto bits = static_cast<std::uint16_t>(h);
-    const float f = sqs::half_to_float(bits);
+    const float f = sqs::float_of_half(bits);
     if (std::isnan(f)) {
-      EXPECT_TRUE(std::isnan(sqs::half_to_float(sqs::float_to_half(f))));
+      EXPECT_TRUE(std::isnan(sqs::float_of_half(sqs::half_of_float(f))));
       continue;
     }
-    ASSERT_EQ(sqs::float_to_half(f), bits);
+    ASSERT_EQ(sqs::half_of_float(f), bits);
     const int exponent = (bits >> 10) & 31, mantissa = bits & 1023; // the definition
     const double value = exponent == 31  ? INFINITY
                          : exponent == 0 ? std::ldexp(mantissa, -24)
                                          : std::ldexp(1024 + mantissa, exponent - 25);
     ASSERT_EQ(static_cast<double>(f), (bits >> 15) != 0 ? -value : value);
     if (exponent < 30) { // between two neighbours the nearer wins, the even one in the middle
-      const float next = sqs::half_to_float(static_cast<std::uint16_t>(bits + 1));
+      const float next = sqs::float_of_half(static_cast<std::uint16_t>(bits + 1));
       const float middle = 0.5f * (f + next);
-      ASSERT_EQ(sqs::float_to_half(std::nextafter(middle, f)), bits);
-      ASSERT_EQ(sqs::float_to_half(std::nextafter(middle, next)), bits + 1);
-      ASSERT_EQ(sqs::float_to_half(middle), (bits & 1) != 0 ? bits + 1 : bits);
+      ASSERT_EQ(sqs::half_of_float(std::nextafter(middle, f)), bits);
+      ASSERT_EQ(sqs::half_of_float(std::nextafter(middle, next)), bits + 1);
+      ASSERT_EQ(sqs::half_of_float(middle), (bits & 1) != 0 ? bits + 1 : bits);
     }
   }
-  EXPECT_EQ(sqs::float_to_half(65519.99f), 0x7BFF);
-  EXPECT_EQ(sqs::float_to_half(65520.0f), 0x7C00);
+  EXPECT_EQ(sqs::half_of_float(65519.99f), 0x7BFF);
+  EXPECT_EQ(sqs::half_of_float(65520.0f), 0x7C00);
 }
 
 TEST(stored_numbers, every_type_is_read) {

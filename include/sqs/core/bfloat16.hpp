@@ -38,6 +38,21 @@ constexpr float float_of_half(std::uint16_t half) {
   return sign != 0 ? -small : small;
 }
 
+/// The nearest half, ties to even; beyond 65504 infinity.
+constexpr std::uint16_t half_of_float(float f) {
+  const auto bits = std::bit_cast<std::uint32_t>(f);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) { return static_cast<std::uint16_t>(sign | 0x7E00u); }
+  if (magnitude >= 0x477FF000u) { return static_cast<std::uint16_t>(sign | 0x7C00u); } // rounds to 65536 or is more
+  if (magnitude < 0x38800000u) { // below 2^-14: a multiple of 2^-24, rounded by the addition
+    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(sum) - 0x3F000000u));
+  }
+  const std::uint32_t rounded = magnitude + 0xFFFu + (magnitude >> 13 & 1u);
+  return static_cast<std::uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
+}
+
 /// Is T a type that features and gradients may be stored in?
 template <class T> inline constexpr bool is_real_number = std::is_floating_point_v<T> || std::is_same_v<T, bfloat16>;
 

@@ -182,8 +182,8 @@ inline std::vector<std::byte> encode_open_occ(const occupancy_labels& o) {
   detail::check_labels(o, occ3d_grid, open_occ_free, "OpenOcc");
   std::vector<std::uint16_t> halves(2 * o.semantics.size(), 0);
   for (std::size_t i = 0; i < o.flow.size(); ++i) {
-    halves[2 * i] = float_to_half(o.flow[i].x);
-    halves[2 * i + 1] = float_to_half(o.flow[i].y);
+    halves[2 * i] = half_of_float(o.flow[i].x);
+    halves[2 * i + 1] = half_of_float(o.flow[i].y);
   }
   const auto bytes = bytes_of(halves);
   return encode_npz({{"semantics", detail::stored_bytes(o.semantics, o.grid)},

@@ -4,6 +4,7 @@
 /// RayIoU: do rays of a LiDAR that stood anywhere along the drive meet the right class at the right distance? With it
 /// the errors of predicted flow (mAVE) and the OccScore.
 
+#include <sqs/core/bfloat16.hpp>
 #include <sqs/exec/parallel.hpp>
 #include <sqs/geometry/se3.hpp>
 #include <sqs/metric/detail/numpy.hpp>
@@ -123,14 +124,7 @@ struct ray_counts {
 namespace detail {
 
 /// The nearest half-precision number, ties to even.
-inline float rounded_to_half(float x) {
-  const float size = std::abs(x);
-  if (!(size < 65520)) { return std::isnan(x) ? x : std::copysign(std::numeric_limits<float>::infinity(), x); }
-  // Half precision has 11 bits from 2^-14 on and steps of 2^-24 below.
-  const int exponent = size < 0x1p-14f ? -14 : static_cast<int>(std::bit_cast<std::uint32_t>(size) >> 23) - 127;
-  const double step = std::ldexp(1.0, exponent - 10);
-  return static_cast<float>(std::nearbyint(static_cast<double>(x) / step) * step);
-}
+inline float rounded_to_half(float x) { return float_of_half(half_of_float(x)); }
 
 /// What a ray meets in one volume.
 struct ray_hit {

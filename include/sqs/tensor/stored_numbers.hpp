@@ -7,29 +7,6 @@
 
 namespace sqs {
 
-/// The value of an IEEE 754 half: exact.
-inline float half_to_float(std::uint16_t h) {
-  const std::uint32_t sign = std::uint32_t{h & 0x8000u} << 16, magnitude = h & 0x7FFFu;
-  if (magnitude >= 0x7C00u) { return std::bit_cast<float>(sign | 0x7F800000u | (magnitude & 0x3FFu) << 13); }
-  if (magnitude >= 0x400u) { return std::bit_cast<float>(sign | ((magnitude << 13) + (112u << 23))); }
-  const float small = static_cast<float>(magnitude) * 0x1p-24f; // subnormal
-  return sign != 0 ? -small : small;
-}
-/// The nearest half, ties to even; beyond 65504 infinity.
-inline std::uint16_t float_to_half(float f) {
-  const auto bits = std::bit_cast<std::uint32_t>(f);
-  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
-  const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) { return static_cast<std::uint16_t>(sign | 0x7E00u); }
-  if (magnitude >= 0x477FF000u) { return static_cast<std::uint16_t>(sign | 0x7C00u); } // rounds to 65536 or is more
-  if (magnitude < 0x38800000u) { // below 2^-14: a multiple of 2^-24, rounded by the addition
-    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(sum) - 0x3F000000u));
-  }
-  const std::uint32_t rounded = magnitude + 0xFFFu + (magnitude >> 13 & 1u);
-  return static_cast<std::uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
-}
-
 namespace detail {
 
 template <class Stored, class T, class F> void convert_numbers(const stored_tensor& s, std::vector<T>& out, F&& f) {
@@ -55,7 +32,7 @@ inline std::vector<float> floats_of(const stored_tensor& s, const std::string& n
   } else if (d == "F64") {
     detail::convert_numbers<double>(s, out, plain);
   } else if (d == "F16") {
-    detail::convert_numbers<std::uint16_t>(s, out, [](std::uint16_t v, std::size_t) { return half_to_float(v); });
+    detail::convert_numbers<std::uint16_t>(s, out, [](std::uint16_t v, std::size_t) { return float_of_half(v); });
   } else if (d == "I64") {
     detail::convert_numbers<std::int64_t>(s, out, plain);
   } else if (d == "U64") {
