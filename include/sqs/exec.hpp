@@ -6,6 +6,7 @@
 #include <sqs/exec/concept.hpp>
 #include <sqs/exec/cpu.hpp>
 #include <sqs/exec/cuda.hpp>
+#include <sqs/exec/emulated_gpu.hpp>
 #include <sqs/exec/emulator.hpp>
 #include <sqs/exec/gemm.hpp>
 #include <sqs/exec/parallel.hpp>

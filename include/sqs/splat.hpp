@@ -8,6 +8,7 @@
 #include <sqs/splat/blend_backward.hpp>
 #include <sqs/splat/config.hpp>
 #include <sqs/splat/contributors.hpp>
+#include <sqs/splat/flatten.hpp>
 #include <sqs/splat/lanes.hpp>
 #include <sqs/splat/project.hpp>
 #include <sqs/splat/project_backward.hpp>

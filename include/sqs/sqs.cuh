@@ -5,3 +5,4 @@
 
 #include <sqs/exec/cuda/algorithms.cuh>
 #include <sqs/exec/cuda/executor.cuh>
+#include <sqs/splat/cuda/splat.cuh>

@@ -3,6 +3,7 @@
 /// \file
 /// Everything of sqs/tensor: tensors and their files.
 
+#include <sqs/tensor/copy.hpp>
 #include <sqs/tensor/json.hpp>
 #include <sqs/tensor/json_stream.hpp>
 #include <sqs/tensor/json_value.hpp>

@@ -17,7 +17,9 @@
 #endif
 
 /// Before a loop of few, constant steps that keeps its numbers in registers: written out, whatever the optimiser thinks.
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
+#define SQS_UNROLL _Pragma("unroll")
+#elif defined(__CUDACC__)
 #define SQS_UNROLL
 #elif defined(__clang__)
 #define SQS_UNROLL _Pragma("unroll")

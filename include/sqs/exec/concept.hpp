@@ -25,6 +25,17 @@ concept executor = requires(E& e) {
   { e.profile() } -> std::same_as<profiler&>;
 };
 
+/// An executor whose memory the host cannot read: `cuda`, or its emulation `emulator::gpu`. What runs on one is written
+/// once for both on these functions, which lookup by argument finds:
+///
+///   launch(e, blocks, threads, kernel)     runs a kernel, see exec/team.hpp
+///   exclusive_scan, radix_sort_pairs       as in exec/cuda.hpp
+///   fill(e, p, n, value)                   sets n numbers
+///   upload(e, to, from, bytes)             from the host; `from` may be changed once it returns
+///   download(e, to, from, bytes)           to the host; there after `synchronize(e)`
+template <class E>
+concept device_executor = executor<E> && std::same_as<typename E::memory_space, device>;
+
 /// Times a stage while it lives and records the executor's peak memory meanwhile. With SQS_NVTX defined (and the CUDA
 /// toolkit's headers at hand) it also marks the stage for NVIDIA's profilers. `name` and `direction` are literals.
 template <executor E> class profile_scope {

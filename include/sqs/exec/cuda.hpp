@@ -50,7 +50,33 @@ private:
   }
 };
 
-static_assert(executor<cuda>);
+static_assert(device_executor<cuda>);
+
+/// Gives the executor its device memory; every algorithm does so on first use.
+///
+/// Execution   This and the following are defined in <sqs/exec/cuda/executor.cuh>.
+cuda& open(cuda& e);
+/// Waits until everything on the executor's stream is done. For the end of a program and for tests; no op calls it.
+void synchronize(cuda& e);
+/// Copies bytes from the host to the device in the order of the stream. Pageable `from` may be changed once it returns,
+/// page-locked memory only after `synchronize`.
+void upload(cuda& e, void* to, const void* from, std::size_t bytes);
+/// Copies bytes from the device to the host in the order of the stream: they are there after `synchronize`.
+void download(cuda& e, void* to, const void* from, std::size_t bytes);
+
+#if !defined(__CUDACC__)
+/// Kernels are compiled by nvcc: a host compiler only calls what a compiled target holds.
+template <class Kernel> void launch(cuda&, idx, int, const Kernel&) {
+  static_assert(sizeof(Kernel) == 0,
+                "sqs::launch: only nvcc compiles kernels for sqs::cuda; move the call to a .cu file "
+                "or use a configuration that sqs::cuda_instances holds");
+}
+#endif
+
+/// Sets n numbers in device memory.
+///
+/// Execution   Defined in <sqs/exec/cuda/algorithms.cuh>.
+template <class T> void fill(cuda& e, T* p, idx n, T value);
 
 /// out[i] = in[0] + ... + in[i-1], and `*total` the sum of all; all three in device memory. `in` and `out` may be the
 /// same. Integers only: device scans of floating-point numbers do not repeat bit for bit.

@@ -2,7 +2,8 @@
 #pragma once
 /// \file
 /// Runs the body of a CUDA kernel on the CPU, to test it where there is no GPU: every CUDA thread is a fiber, barriers
-/// and shuffles switch between them, and they go on in random order, so that a missing barrier shows.
+/// and shuffles switch between them, and they go on in random order, some far behind the others, so that a missing barrier
+/// shows.
 ///
 /// It does not show: races between two barriers of the real memory model, use of one warp's lockstep, bank conflicts,
 /// anything about speed.
@@ -71,13 +72,15 @@ public:
       f.sanitizer = {};
       f.now = state::ready;
     }
-    std::vector<int> order(fibers_.size());
+    std::vector<int> order, laggards;
+    choose_laggards();
     while (std::any_of(fibers_.begin(), fibers_.end(), [](const fiber& f) { return f.now != state::done; })) {
       release_barriers();
-      order.clear();
+      order.clear(), laggards.clear();
       for (int i = 0; i < size(); ++i) {
-        if (at(i).now == state::ready) { order.push_back(i); }
+        if (at(i).now == state::ready) { (lags(i) ? laggards : order).push_back(i); }
       }
+      if (order.empty()) { order.swap(laggards); }
       if (order.empty()) {
         fail(divergence());
         continue;
@@ -206,6 +209,16 @@ private:
     }
   }
 
+  /// In a third of the blocks a warp, in another a thread goes on only while all others wait: whoever needs a barrier to
+  /// wait for it reads what it has not written yet.
+  void choose_laggards() {
+    const auto kind = next_random() % 3;
+    const int thread = static_cast<int>(next_random() % fibers_.size());
+    first_laggard_ = kind == 0 ? size() : kind == 1 ? thread / warp_size * warp_size : thread;
+    last_laggard_ = kind == 1 ? first_laggard_ + warp_size : first_laggard_ + 1;
+  }
+  bool lags(int thread) const { return thread >= first_laggard_ && thread < last_laggard_; }
+
   std::uint64_t next_random() { // xorshift64*
     random_ ^= random_ >> 12;
     random_ ^= random_ << 25;
@@ -227,7 +240,7 @@ private:
   std::exception_ptr failure_;
   void* body_ = nullptr;
   void (*call_)(void*, int) = nullptr;
-  int running_ = 0, block_ = 0;
+  int running_ = 0, block_ = 0, first_laggard_ = 0, last_laggard_ = 0;
   bool cancelled_ = false;
 };
 
@@ -252,10 +265,28 @@ public:
   int block() const { return block_; }
   int blocks() const { return blocks_; }
   void sync() { runner_->wait(thread_, runner::state::at_sync); }
+  bool sync_any(bool p) {
+    show(p);
+    sync();
+    bool any = false;
+    for (int i = 0; i < size(); ++i) { any = any || shown<bool>(i); }
+    sync();
+    return any;
+  }
+  void sync_warp() { runner_->wait(thread_, runner::state::at_shuffle); }
+  unsigned ballot(bool p) {
+    show(p);
+    sync_warp();
+    unsigned bits = 0;
+    for (int i = 0; i < warp_size; ++i) { bits |= shown<bool>(thread_ - lane() + i) ? 1u << i : 0u; }
+    sync_warp();
+    return bits;
+  }
 
   template <class T> T shfl(T v, int lane) { return exchange(v, thread_ / warp_size * warp_size + lane % warp_size); }
   template <class T> T shfl_up(T v, int n) { return exchange(v, lane() >= n ? thread_ - n : thread_); }
   template <class T> T shfl_down(T v, int n) { return exchange(v, lane() + n < warp_size ? thread_ + n : thread_); }
+  template <class T> T shfl_xor(T v, int n) { return exchange(v, thread_ - lane() + ((lane() ^ n) & (warp_size - 1))); }
 
   template <class Tag, class T, int N> T* shared() {
     static_assert(std::is_trivially_copyable_v<T>, "shared memory holds trivially copyable values only");
@@ -268,10 +299,16 @@ private:
   /// Shows `v`, waits for the warp, reads, waits again before anybody shows the next value.
   template <class T> T exchange(T v, int from) {
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 16, "a shuffle moves plain values of up to 16 bytes");
-    std::memcpy(runner_->at(thread_).slot.data(), &v, sizeof(T));
-    runner_->wait(thread_, runner::state::at_shuffle);
-    std::memcpy(&v, runner_->at(from).slot.data(), sizeof(T));
-    runner_->wait(thread_, runner::state::at_shuffle);
+    show(v);
+    sync_warp();
+    v = shown<T>(from);
+    sync_warp();
+    return v;
+  }
+  template <class T> void show(const T& v) { std::memcpy(runner_->at(thread_).slot.data(), &v, sizeof(T)); }
+  template <class T> T shown(int thread) const {
+    T v;
+    std::memcpy(&v, runner_->at(thread).slot.data(), sizeof(T));
     return v;
   }
 

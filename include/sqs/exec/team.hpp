@@ -20,7 +20,10 @@ inline constexpr int warp_size = 32;
 ///   thread() size()     this thread's number in the block, threads in the block
 ///   block() blocks()    this block's number in the grid, blocks in the grid
 ///   sync()              waits for all threads of the block; all of them must come
-///   shfl(v, lane), shfl_up(v, n), shfl_down(v, n)
+///   sync_any(p)         the same, and whether p holds for any of them
+///   sync_warp()         waits for the lanes of the warp, and makes what they wrote to shared memory visible to each other
+///   ballot(p)           bit i: p holds for lane i of the warp
+///   shfl(v, lane), shfl_up(v, n), shfl_down(v, n), shfl_xor(v, n)
 ///                       the value of another lane of the warp, all 32 must come; where there is none, the own `v`
 ///   shared<Tag, T, N>() the block's array of N values, not initialised; one array per Tag
 template <class Team>
@@ -30,15 +33,28 @@ concept team = requires(Team& t, float v, int n) {
   { t.block() } -> std::same_as<int>;
   { t.blocks() } -> std::same_as<int>;
   t.sync();
+  { t.sync_any(true) } -> std::same_as<bool>;
+  t.sync_warp();
+  { t.ballot(true) } -> std::same_as<unsigned>;
   { t.shfl(v, n) } -> std::same_as<float>;
   { t.shfl_up(v, n) } -> std::same_as<float>;
   { t.shfl_down(v, n) } -> std::same_as<float>;
+  { t.shfl_xor(v, n) } -> std::same_as<float>;
   { t.template shared<void, float, 1>() } -> std::same_as<float*>;
 };
 
 /// The block's array of N values of T. Tag tells apart arrays of the same type: `shared_array<struct tile_a, float, 256>(t)`.
 template <class Tag, class T, int N, team Team> SQS_DEVICE T* shared_array(Team& t) {
   return t.template shared<Tag, T, N>();
+}
+
+/// Place of the lowest bit that is set; there must be one.
+SQS_HD inline int lowest_bit(unsigned bits) {
+#if defined(__CUDA_ARCH__)
+  return __ffs(static_cast<int>(bits)) - 1;
+#else
+  return __builtin_ctz(bits);
+#endif
 }
 
 /// The sum over the warp, in every lane.
@@ -48,6 +64,28 @@ template <class T, team Team> SQS_DEVICE T warp_sum(Team& t, T v) {
   // Pairs (i, i + 16), then (i, i + 8) ...: lane 0 ends with the sum.
   for (int n = warp_size / 2; n > 0; n /= 2) { v += t.shfl_down(v, n); }
   return t.shfl(v, 0);
+}
+
+/// The sums over the warp of N numbers a lane: the return value is that of number `place`, which is -1 in lanes that have
+/// none. Spoils `v`.
+///
+/// Execution   All lanes of the warp must call it. Adds in a fixed order. N is a power of two up to 32.
+/// Cost        N + log2(32 / N) - 1 shuffles, where N single sums take 5 N.
+template <int N, class T, team Team> SQS_DEVICE T warp_sums(Team& t, T (&v)[N], int& place) {
+  static_assert(N >= 1 && N <= warp_size && (N & (N - 1)) == 0);
+  const int lane = t.thread() % warp_size;
+  int lanes = warp_size / 2;
+  for (int half = N / 2; half > 0; half /= 2, lanes /= 2) { // two lanes share the numbers that each had of
+    const bool upper = (lane & lanes) != 0;
+    for (int i = 0; i < half; ++i) {
+      const T sent = upper ? v[i] : v[i + half], kept = upper ? v[i + half] : v[i];
+      v[i] = kept + t.shfl_xor(sent, lanes);
+    }
+  }
+  constexpr int sharing = warp_size / N; // lanes that end with the same number
+  for (; lanes > 0; lanes /= 2) { v[0] = v[0] + t.shfl_xor(v[0], lanes); }
+  place = lane % sharing == 0 ? lane / sharing : -1;
+  return v[0];
 }
 
 /// v of lane 0 + ... + v of this lane.
@@ -90,9 +128,7 @@ template <class T, team Team> SQS_DEVICE T block_sum(Team& t, T v) {
   const T scanned = block_inclusive_scan(t, v);
   if (t.thread() == t.size() - 1) { *total = scanned; }
   t.sync();
-  const T result = *total;
-  t.sync();
-  return result;
+  return *total; // the next call writes it behind barriers of its own
 }
 
 #if defined(__CUDACC__)
@@ -103,6 +139,9 @@ struct cuda_team {
   SQS_DEVICE int block() const { return static_cast<int>(blockIdx.x); }
   SQS_DEVICE int blocks() const { return static_cast<int>(gridDim.x); }
   SQS_DEVICE void sync() const { __syncthreads(); }
+  SQS_DEVICE bool sync_any(bool p) const { return __syncthreads_or(p ? 1 : 0) != 0; }
+  SQS_DEVICE void sync_warp() const { __syncwarp(); }
+  SQS_DEVICE unsigned ballot(bool p) const { return __ballot_sync(0xffffffffu, p); }
   template <class T> SQS_DEVICE T shfl(T v, int lane) const { return __shfl_sync(0xffffffffu, v, lane); }
   template <class T> SQS_DEVICE T shfl_up(T v, int n) const {
     return __shfl_up_sync(0xffffffffu, v, static_cast<unsigned>(n));
@@ -110,6 +149,7 @@ struct cuda_team {
   template <class T> SQS_DEVICE T shfl_down(T v, int n) const {
     return __shfl_down_sync(0xffffffffu, v, static_cast<unsigned>(n));
   }
+  template <class T> SQS_DEVICE T shfl_xor(T v, int n) const { return __shfl_xor_sync(0xffffffffu, v, n); }
   template <class Tag, class T, int N> SQS_DEVICE T* shared() const {
     // Bytes, because a shared variable may have no constructor.
     alignas(T) __shared__ unsigned char bytes[sizeof(T) * N];

@@ -27,7 +27,7 @@ template <camera_model M> struct camera_traits {
 };
 
 /// Calls f(std::integral_constant<camera_model, M>{}) for the model `m`.
-template <class F> decltype(auto) with_model(camera_model m, F&& f) {
+template <class F> SQS_HD decltype(auto) with_model(camera_model m, F&& f) {
   switch (m) {
   case camera_model::opencv:
     return f(std::integral_constant<camera_model, camera_model::opencv>{});

@@ -20,7 +20,8 @@ template <class T> struct se3 {
     return {rotation * b.rotation, rotation * b.translation + translation};
   }
   template <class U> SQS_HD constexpr explicit operator se3<U>() const {
-    return {mat3<U>(rotation), vec3<U>(translation)};
+    // No functional casts: nvcc takes them for a list of members.
+    return {static_cast<mat3<U>>(rotation), static_cast<vec3<U>>(translation)};
   }
 };
 

@@ -41,7 +41,7 @@ template <class T> void turn_reference(const prepared_sample<T>& s, double yaw, 
   for (int v = 0; v < s.rig.size(); ++v) {
     const se3<double> pose = se3<double>(s.rig[v].T_cam_ref) * back;
     out.rig.add(s.rig[v].camera, se3<T>(pose));
-    const auto m = mat4<T>(projection_matrix(pinhole_camera<double>(s.rig[v].camera), pose));
+    const auto m = static_cast<mat4<T>>(projection_matrix(pinhole_camera<double>(s.rig[v].camera), pose));
     std::copy_n(m.a, 16, &out.views.matrices(v, 0, 0));
   }
 }

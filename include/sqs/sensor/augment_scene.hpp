@@ -49,7 +49,7 @@ inline scene_augmentation draw_scene_augmentation(const scene_augmentation_optio
 
 /// Points of the scene.
 inline void augment(std::vector<vec3<float>>& points, const scene_augmentation& a) {
-  for (auto& p : points) { p = vec3<float>(a(vec3<double>(p))); }
+  for (auto& p : points) { p = static_cast<vec3<float>>(a(static_cast<vec3<double>>(p))); }
 }
 /// Boxes: place, size, heading and velocity.
 inline void augment(std::vector<box3d>& boxes, const scene_augmentation& a) {

@@ -70,7 +70,7 @@ template <class T> network_input<T> make_network_input(const sample& s, const im
     returns += std::count_if(depth.begin(), depth.end(), [](float d) { return d > 0; });
     in.cameras.push_back(pinhole_camera<T>(ready.camera));
     in.T_cam_ref.push_back(se3<T>(view.T_cam_ref));
-    in.lidar2img.push_back(mat4<T>(projection_matrix(ready.camera, view.T_cam_ref)));
+    in.lidar2img.push_back(static_cast<mat4<T>>(projection_matrix(ready.camera, view.T_cam_ref)));
   }
   expects(returns > 0, "sqs::make_network_input: none of the ", s.lidar.points.size(), " LiDAR points of sample ",
           s.token, " falls into any of its ", views, " views; check the LiDAR file and the calibration");

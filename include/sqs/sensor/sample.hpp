@@ -74,7 +74,7 @@ inline sample rotated(sample s, double yaw) {
   const se3<double> turn = yaw_rotation(yaw), back = inverse(turn);
   for (auto& v : s.views) { v.T_cam_ref = v.T_cam_ref * back; }
   s.T_global_ref = s.T_global_ref * back;
-  for (auto& p : s.lidar.points) { p = vec3<float>(turn * vec3<double>(p)); }
+  for (auto& p : s.lidar.points) { p = static_cast<vec3<float>>(turn * static_cast<vec3<double>>(p)); }
   for (auto& b : s.boxes) {
     const vec3<double> velocity = turn.rotation * vec3<double>{b.velocity.x, b.velocity.y, 0.0};
     b.center = turn * b.center;

@@ -8,18 +8,10 @@
 /// checkpoints, and the same T sequence as forward.
 
 #include <sqs/splat/bin.hpp>
+#include <sqs/splat/flatten.hpp>
 #include <sqs/splat/tile_backward.hpp>
 
 namespace sqs::splat {
-
-/// What is summed over the pixels of a projected Gaussian. With g = dL/d(log alpha) and d = pixel - centre:
-/// 0 .. 5  g, g dx, g dy, g dx^2, g dx dy, g dy^2: the gradients of centre, conic and opacity follow from them
-/// then    |dL/d(centre)| in x and y with raster_config::absgrad; z's gradient with a depth kind; the channels'.
-template <raster_config Config> struct moment_plan {
-  using k = raster_constants<Config, float>;
-  static constexpr int absgrad = 6, depth = absgrad + (k::absgrad ? 2 : 0), colours = depth + (k::depth != 0 ? 1 : 0),
-                       count = colours + k::channels;
-};
 
 /// Output of `blend_backward`.
 template <class T> struct blend_gradients {

@@ -14,16 +14,6 @@ namespace sqs::splat {
 
 namespace detail {
 
-inline constexpr double ln2 = 0.69314718055994530942;
-
-/// First and past-the-last pixel of an axis whose centre lies in (low, high), as numbers.
-template <class R> void pixel_range(R low, R high, R pixels, R& first, R& last) {
-  // Pixel j has its centre at j + 0.5. Clamped before any cast: extents may exceed every integer.
-  // In this order NaN becomes a number too.
-  first = max(min(low + R(0.5), pixels), R(0));
-  last = max(min(high + R(0.5), pixels), R(0));
-}
-
 template <class T> bool all_finite(const T* p, idx n) {
   // x - x is 0 for a finite number and NaN otherwise; a sum could overflow on its own.
   using number = simd<T, native_lanes<T>>;
@@ -166,29 +156,14 @@ SQS_INLINE projected_counts project_lanes(const scene<T>& s, const view_constant
   for (int l = 0; l < n; ++l) { filled[l] = index[std::min(l, count - 1)]; }
   const lanes g(s, filled);
   const flat_gaussian<K, Pinhole, number> f(v, g.mean, covariance_factor<K::convention>(g.scale, g.rotation));
-  const number opacity = g.opacity * f.rho;
-  const number log2_opacity = log2(max(opacity, number(std::numeric_limits<T>::min())));
-  const number reach = T(2 * ln2) * (log2_opacity - K::log2_cut), inverse = T(1) / f.det;
-  const number extent_x = sqrt(max(reach * f.xx, number(0))), extent_y = sqrt(max(reach * f.yy, number(0)));
-  const number radius = max(extent_x, extent_y);
-  // The slack covers rounding here and in the blend, so that the box never cuts what alpha_cut keeps.
-  const number radius_x = T(1.0001) * extent_x + T(0.01), radius_y = T(1.0001) * extent_y + T(0.01);
-  constexpr T half_log2e = T(0.72134752044448170368);
-  const number lx = sqrt(half_log2e * f.yy * inverse), ly = sqrt(half_log2e / f.yy);
-  const number k = -(f.xy / f.yy), shear = -(f.xy / f.xx);
-  auto drawn = (f.p.z > number(K::near)) & (f.p.z < number(K::far)) & (opacity >= number(K::alpha_cut));
-  if constexpr (!Pinhole) { drawn = drawn & f.point.valid; }
-  const number sum = f.point.u + f.point.v + lx + ly + k + shear + radius_x + radius_y;
-  const auto sound = (sum - sum == number(0)) & (lx > number(0)) & (ly > number(0));
+  const footprint<K, Pinhole, number> at(f, g.opacity);
   const unsigned usable = (1u << (count - 1) << 1) - 1;
   projected_counts counts;
-  counts.degenerate = std::popcount(bits_of(drawn & !sound) & usable);
-  drawn = drawn & sound;
-  if constexpr (K::radius_clip > T(0)) { drawn = drawn & (radius > number(K::radius_clip)); }
+  counts.degenerate = std::popcount(bits_of(at.wanted & !at.sound) & usable);
 
   number x0, x1, y0, y1;
-  pixel_range(f.point.u - radius_x, f.point.u + radius_x, number(v.width), x0, x1);
-  pixel_range(f.point.v - radius_y, f.point.v + radius_y, number(v.height), y0, y1);
+  pixel_range(f.point.u - at.radius_x, f.point.u + at.radius_x, number(v.width), x0, x1);
+  pixel_range(f.point.v - at.radius_y, f.point.v + at.radius_y, number(v.height), y0, y1);
   number colour[3]{};
   if constexpr (K::sh_degree >= 0) {
     const sh_lanes<K, T> sh(s, v, g.mean, filled);
@@ -199,10 +174,11 @@ SQS_INLINE projected_counts project_lanes(const scene<T>& s, const view_constant
   } else {
     for (int c = 0; c < K::channels; ++c) { colour[c] = number::gather(s.colours.data() + c, filled, K::columns); }
   }
-  store_records<T>({f.point.u, f.point.v, lx, k}, {ly, log2_opacity, shear, f.p.z}, colour, filled, count, records);
+  store_records<T>({f.point.u, f.point.v, at.lx, at.k}, {at.ly, at.log2_opacity, at.shear, f.p.z}, colour, filled,
+                   count, records);
   // Whole pixels, then the tiles they lie in: exact, as the numbers are small.
   const number low_x = truncated(x0), low_y = truncated(y0), high_x = truncated(x1), high_y = truncated(y1);
-  const auto visible = drawn & (low_x < high_x) & (low_y < high_y);
+  const auto visible = at.drawn() & (low_x < high_x) & (low_y < high_y);
   const auto tile = [&](const number& pixels) { return select(visible, pixels / number(K::tile), number(0)); };
   const number up(K::tile - 1);
   const number box[4] = {tile(low_x), tile(low_y), tile(high_x + up), tile(high_y + up)};
@@ -222,7 +198,7 @@ SQS_INLINE projected_counts project_lanes(const scene<T>& s, const view_constant
   if (radii != nullptr) {
     for (unsigned left = seen; left != 0; left &= left - 1) {
       const int l = std::countr_zero(left);
-      radii[index[l]] = radius[l];
+      radii[index[l]] = at.radius[l];
     }
   }
   return counts;

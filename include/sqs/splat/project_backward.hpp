@@ -29,13 +29,6 @@ template <class T> struct camera_gradient {
   }
 };
 
-/// What a register of records passes back to its Gaussians.
-template <class R> struct gaussian_gradient {
-  vec3<R> mean, scale;
-  quaternion<R> rotation;
-  R opacity, centre_x, centre_y;
-};
-
 /// The backward pass of a register of records of one view.
 template <raster_config Config, class T> struct project_backward_lanes {
   using k = raster_constants<Config, T>;
@@ -48,8 +41,7 @@ template <raster_config Config, class T> struct project_backward_lanes {
   lanes g;
   typename number::mask drawn;
   T moment[plan::count < 16 ? plan::count : 16][n]; ///< transposed; of the channels only the first few are needed
-  gaussian_gradient<number> out;
-  number pose[12], intrinsics[12];
+  projection_gradient<number> out;
 
   project_backward_lanes(const scene<T>& s, const view_constants<T>& view, const std::int32_t* index,
                          const T* const* moments, unsigned real)
@@ -62,73 +54,18 @@ template <raster_config Config, class T> struct project_backward_lanes {
       for (int m = 0; m < plan::count && m < 16; ++m) { moment[m][l] = on ? moments[l][m] : T(0); }
     }
     drawn = number::load(flag) > number(0);
-    run();
+    out = projection_backward<Config>(v, g.mean, g.scale, g.rotation, g.opacity, [&](int m) { return at(m); });
   }
   /// Lanes with a gradient: what was drawn and did not overflow on the way back. One absurd Gaussian must not become the
   /// camera's NaN.
   unsigned sound() {
     number sum = out.opacity + out.centre_x + out.centre_y + out.mean.x + out.mean.y + out.mean.z + out.scale.x +
                  out.scale.y + out.scale.z + out.rotation.w + out.rotation.x + out.rotation.y + out.rotation.z;
-    for (int j = 0; j < 12; ++j) { sum += pose[j] + intrinsics[j]; }
+    for (int j = 0; j < 12; ++j) { sum += out.pose[j] + out.intrinsics[j]; }
     drawn = drawn & (sum - sum == number(0));
     return bits_of(drawn);
   }
   number at(int m) const { return number::load(moment[m]); }
-
-  void run() {
-    const mat3<number> factor = covariance_factor<k::convention>(g.scale, g.rotation);
-    const flat_gaussian<k, false, number> f(v, g.mean, factor);
-    const number inverse = T(1) / f.det, a = f.yy * inverse, b = -(f.xy * inverse), c = f.xx * inverse;
-    out.centre_x = a * at(1) + b * at(2), out.centre_y = b * at(1) + c * at(2);
-    // dL/dCov2 = -Q V Q, V = [[va, vb], [vb, vc]].
-    const number va = T(-0.5) * at(3), vb = T(-0.5) * at(4), vc = T(-0.5) * at(5);
-    const number qv00 = a * va + b * vb, qv01 = a * vb + b * vc, qv10 = b * va + c * vb, qv11 = b * vb + c * vc;
-    number g00 = -(qv00 * a + qv01 * b), g01 = -(qv00 * b + qv01 * c), g11 = -(qv10 * b + qv11 * c);
-    out.opacity = at(0) / g.opacity;
-    if constexpr (k::mip) { // rho^2 = det before / det after; its gradient is (1 - rho^2) Q - low_pass det(Q) 1
-      const number rho2 = f.rho * f.rho;
-      const number d_rho2 =
-          select(f.raw_det * inverse > number(k::mip_floor * k::mip_floor), at(0) / (T(2) * rho2), number(0));
-      const number more = d_rho2 * (T(1) - rho2), less = d_rho2 * k::low_pass * inverse;
-      g00 += more * a - less, g01 += more * b, g11 += more * c - less;
-    }
-    // Cov2 = N N^T with N = J (W F): dL/dN = 2 G N, dL/d(W F) = J^T dL/dN, dL/dJ = dL/dN (W F)^T.
-    const auto along = [&](number x, number y) {
-      return vec3<number>{T(2) * (x * f.rows.u.x + y * f.rows.v.x), T(2) * (x * f.rows.u.y + y * f.rows.v.y),
-                          T(2) * (x * f.rows.u.z + y * f.rows.v.z)};
-    };
-    const vec3<number> du = along(g00, g01), dv = along(g01, g11);
-    mat3<number> d_turned;
-    const number ju[3] = {f.point.du.x, f.point.du.y, f.point.du.z}, jv[3] = {f.point.dv.x, f.point.dv.y, f.point.dv.z};
-    for (int r = 0; r < 3; ++r) {
-      d_turned(r, 0) = ju[r] * du.x + jv[r] * dv.x;
-      d_turned(r, 1) = ju[r] * du.y + jv[r] * dv.y;
-      d_turned(r, 2) = ju[r] * du.z + jv[r] * dv.z;
-    }
-    vec3<number> d_p;
-    const vec3<number> d_du = f.in_camera * du, d_dv = f.in_camera * dv;
-    with_model(v.model, [&](auto model) {
-      project_point_backward<decltype(model)::value>(v.camera, f.p, out.centre_x, out.centre_y, d_du, d_dv, d_p,
-                                                     intrinsics);
-    });
-    if constexpr (k::depth != 0) { d_p.z += at(plan::depth); }
-    const mat3<T> back = transposed(v.rotation);
-    const auto sr = covariance_factor_backward<k::convention>(g.scale, g.rotation, turned(back, d_turned));
-    out.scale = sr.scale, out.rotation = sr.rotation;
-    out.mean = turn(back, d_p);
-    const number x[3] = {g.mean.x, g.mean.y, g.mean.z}, p[3] = {d_p.x, d_p.y, d_p.z};
-    for (int r = 0; r < 3; ++r) {
-      for (int i = 0; i < 3; ++i) {
-        pose[3 * r + i] =
-            p[r] * x[i] + d_turned(r, 0) * factor(i, 0) + d_turned(r, 1) * factor(i, 1) + d_turned(r, 2) * factor(i, 2);
-      }
-      pose[9 + r] = p[r];
-    }
-  }
-  static vec3<number> turn(const mat3<T>& m, const vec3<number>& p) {
-    const auto row = [&](int i) { return m(i, 0) * p.x + m(i, 1) * p.y + m(i, 2) * p.z; };
-    return {row(0), row(1), row(2)};
-  }
 
   /// Spherical harmonics: adds to their columns, to the means and, through the camera's centre, to the pose.
   void colours_backward(const scene<T>& s, const std::int32_t* index, unsigned real, T* d_colours) {
@@ -158,8 +95,8 @@ template <raster_config Config, class T> struct project_backward_lanes {
     const T t[3] = {v.translation.x, v.translation.y, v.translation.z};
     for (int r = 0; r < 3; ++r) {
       for (int i = 0; i < 3; ++i) {
-        pose[3 * r + i] -= t[r] * d_centre[i];
-        pose[9 + r] -= v.rotation(r, i) * d_centre[i];
+        out.pose[3 * r + i] -= t[r] * d_centre[i];
+        out.pose[9 + r] -= v.rotation(r, i) * d_centre[i];
       }
     }
   }
@@ -224,8 +161,8 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
       }
     }
     for (int j = 0; j < 12; ++j) {
-      sum.pose[j] += sum_of(select(lanes.drawn, lanes.pose[j], typename decltype(lanes)::number(0)));
-      sum.intrinsics[j] += sum_of(select(lanes.drawn, lanes.intrinsics[j], typename decltype(lanes)::number(0)));
+      sum.pose[j] += sum_of(select(lanes.drawn, o.pose[j], typename decltype(lanes)::number(0)));
+      sum.intrinsics[j] += sum_of(select(lanes.drawn, o.intrinsics[j], typename decltype(lanes)::number(0)));
     }
   };
   for (idx v = 0; v < rig.size(); ++v) {

@@ -66,10 +66,10 @@ struct tile_grid {
   std::array<view, capacity + 1> views{}; ///< one past the last holds the totals
   int count = 0;
 
-  const view& operator[](idx v) const { return views[static_cast<std::size_t>(v)]; }
-  idx pixels() const { return (*this)[count].first_pixel; }
-  idx tiles() const { return (*this)[count].first_tile; }
-  idx rows() const { return (*this)[count].first_row; }
+  SQS_HD constexpr const view& operator[](idx v) const { return views[static_cast<std::size_t>(v)]; }
+  SQS_HD constexpr idx pixels() const { return (*this)[count].first_pixel; }
+  SQS_HD constexpr idx tiles() const { return (*this)[count].first_tile; }
+  SQS_HD constexpr idx rows() const { return (*this)[count].first_row; }
 };
 
 /// The grid of a rig's images.
@@ -93,6 +93,24 @@ template <raster_config Config, class T> tile_grid make_tile_grid(const camera_r
   }
   return g;
 }
+
+namespace detail {
+
+/// Where tile `t` of all views stands.
+struct tile_place {
+  idx view;
+  int x0, y0, width, height; ///< first pixel, and pixels of the tile inside the image
+};
+template <int Tile> SQS_HD constexpr tile_place place_of(const tile_grid& g, idx t) {
+  idx v = 0;
+  while (t >= g[v + 1].first_tile) { ++v; }
+  const auto& view = g[v];
+  const idx in_view = t - view.first_tile, tx = in_view % view.tiles_x, ty = in_view / view.tiles_x;
+  const int x0 = static_cast<int>(tx) * Tile, y0 = static_cast<int>(ty) * Tile;
+  return {v, x0, y0, std::min(Tile, view.width - x0), std::min(Tile, view.height - y0)};
+}
+
+} // namespace detail
 
 /// Consecutive tile rows of the grid, possibly over several views: what is held in memory at once.
 struct tile_band {

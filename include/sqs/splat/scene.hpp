@@ -12,36 +12,47 @@ namespace sqs::splat {
 /// Shapes      means [G,3] m in ref; scales [G,3] m, one standard deviation per axis; rotations [G,4] (w,x,y,z) of any
 ///             length (normalised inside, with the gradient through it); opacities [G] in [0,1]; colours [G,columns],
 ///             see `raster_config::sh_degree`: without spherical harmonics one column per channel.
-template <class T> struct scene {
-  tensor<T, 2> means, scales, rotations;
-  tensor<T, 1> opacities;
-  tensor<T, 2> colours;
+template <class T, class Space = host> struct scene {
+  tensor<T, 2, Space> means, scales, rotations;
+  tensor<T, 1, Space> opacities;
+  tensor<T, 2, Space> colours;
 
   idx count() const { return means.extent(0); }
 };
 
 /// Which pixels and tiles are drawn; an empty tensor draws all. What is not drawn shows the background.
-struct raster_mask {
-  tensor<std::uint8_t, 1> pixels; ///< [P] over the pixels of all views in order; 0: not drawn
-  tensor<std::uint8_t, 1> tiles;  ///< [tiles] over the tiles of all views in order (see `tile_grid`); 0: not drawn
+template <class Space> struct raster_mask_in {
+  tensor<std::uint8_t, 1, Space> pixels; ///< [P] over the pixels of all views in order; 0: not drawn
+  tensor<std::uint8_t, 1, Space>
+      tiles; ///< [tiles] over the tiles of all views in order (see `tile_grid`); 0: not drawn
 };
+using raster_mask = raster_mask_in<host>;
 
 /// What a call may be told. Tensors are handles: give some of the right shape and they are filled.
-template <class T> struct raster_options {
-  raster_mask mask{};
+template <class T, class Space = host> struct raster_options {
+  raster_mask_in<Space> mask{};
   /// Memory for tile lists and gradient slots. A call that needs more goes through the images in bands of tile rows:
   /// slower backward, same results to the last bit.
   std::size_t band_bytes = std::size_t{4} << 30;
-  tensor<T, 2> radii{};            ///< [V,G] px: larger half extent of what was drawn, 0 if not; set by forward
-  tensor<T, 3> centre_gradients{}; ///< [V,G,2] dL/d(centre), 1/px; set by backward
-  tensor<T, 3>
+  tensor<T, 2, Space> radii{};            ///< [V,G] px: larger half extent of what was drawn, 0 if not; set by forward
+  tensor<T, 3, Space> centre_gradients{}; ///< [V,G,2] dL/d(centre), 1/px; set by backward
+  tensor<T, 3, Space>
       centre_absgradients{};       ///< [V,G,2] sum over pixels of |dL/d(centre)|; set by backward, needs Config.absgrad
   raster_counts* counts = nullptr; ///< set by forward; must outlive the call
 };
+/// The same for a call on a device, which waits for nothing: it counts there, and the caller reads when he wishes.
+template <class T> struct raster_options<T, device> {
+  raster_mask_in<device> mask{};
+  /// Most (tile, Gaussian) intersections there is room for, 0: a million and four for each (view, Gaussian) pair. Those
+  /// beyond are not drawn, but counted: see `raster_counts::intersections`.
+  idx capacity = 0;
+  tensor<T, 2, device> radii{}; ///< as above, like the others
+  tensor<T, 3, device> centre_gradients{}, centre_absgradients{};
+};
 
 namespace detail {
-template <class T, int R>
-void check_option(const tensor<T, R>& x, const extents<R>& expected, const char* name, const char* form) {
+template <class T, int R, class Space>
+void check_option(const tensor<T, R, Space>& x, const extents<R>& expected, const char* name, const char* form) {
   if (!x || x.shape() == expected) { return; }
   const auto list = [](const extents<R>& e) {
     std::string s = concat("[", e[0]);
@@ -56,11 +67,11 @@ void check_option(const tensor<T, R>& x, const extents<R>& expected, const char*
 /// Checks everything a call is given but the rig.
 ///
 /// Errors      precondition_error naming the tensor, its shape and the expected one.
-template <raster_config Config, class T>
-void check_scene(const scene<T>& s, const tile_grid& grid, const raster_options<T>& o) {
+template <raster_config Config, class T, class Space>
+void check_scene(const scene<T, Space>& s, const tile_grid& grid, const raster_options<T, Space>& o) {
   using k = raster_constants<Config, T>;
   const idx n = s.count();
-  const auto matches = [n](const tensor<T, 2>& x, const char* name, idx columns) {
+  const auto matches = [n](const tensor<T, 2, Space>& x, const char* name, idx columns) {
     expects(x.extent(0) == n && x.extent(1) == columns, "sqs::splat::rasterizer: ", name, " is [", x.extent(0), ", ",
             x.extent(1), "] but must be [", n, ", ", columns, "] (one row per mean); check the head that makes it");
   };

@@ -69,19 +69,6 @@ template <class K> struct channel_plan {
   static constexpr int features = K::channels - near_colours;
 };
 
-/// Where tile `t` of all views stands.
-struct tile_place {
-  idx view;
-  int x0, y0, width, height; ///< first pixel, and pixels of the tile inside the image
-};
-template <int Tile> tile_place place_of(const tile_grid& g, idx t) {
-  idx v = 0;
-  while (t >= g[v + 1].first_tile) { ++v; }
-  const auto& view = g[v];
-  const idx in_view = t - view.first_tile, tx = in_view % view.tiles_x, ty = in_view / view.tiles_x;
-  const int x0 = static_cast<int>(tx) * Tile, y0 = static_cast<int>(ty) * Tile;
-  return {v, x0, y0, std::min(Tile, view.width - x0), std::min(Tile, view.height - y0)};
-}
 /// Index of pixel p of a cell among those of all views, -1 outside the image.
 template <class Shape> idx pixel_index(const tile_place& at, const tile_grid& grid, int cell, int p) {
   const int x = cell % Shape::across * Shape::edge + p % Shape::edge,

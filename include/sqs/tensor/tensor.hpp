@@ -110,11 +110,14 @@ template <class T, int Rank, executor E> auto empty(E& e, extents<Rank> shape) {
   T* data = static_cast<T*>(b.data());
   return tensor<T, Rank, typename E::memory_space>{std::move(b), data, shape};
 }
-/// A tensor from the executor's pool with every element `value`. Host executors.
+/// A tensor from the executor's pool with every element `value`.
 template <class T, int Rank, executor E> auto full(E& e, extents<Rank> shape, T value) {
-  static_assert(std::is_same_v<typename E::memory_space, host>);
   auto t = empty<T, Rank>(e, shape);
-  std::fill(t.begin(), t.end(), value);
+  if constexpr (device_executor<E>) {
+    fill(e, t.data(), t.size(), value);
+  } else {
+    std::fill(t.begin(), t.end(), value);
+  }
   return t;
 }
 template <class T, int Rank, executor E> auto zeros(E& e, extents<Rank> shape) { return full<T, Rank>(e, shape, T{}); }

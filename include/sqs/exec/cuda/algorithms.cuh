@@ -17,7 +17,19 @@ namespace sqs {
 
 namespace detail {
 
+template <class T> struct fill_kernel {
+  static constexpr const char* name = "sqs::fill";
+  T* p;
+  idx n;
+  T value;
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx i = static_cast<idx>(t.block()) * t.size() + t.thread();
+    if (i < n) { p[i] = value; }
+  }
+};
+
 template <class F> struct range_kernel {
+  static constexpr const char* name = "sqs::parallel_for";
   F f;
   idx n, grain;
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
@@ -27,6 +39,7 @@ template <class F> struct range_kernel {
 };
 
 template <class R, class Map> struct partial_kernel {
+  static constexpr const char* name = "sqs::reduce";
   Map map;
   R* partial;
   idx n, grain;
@@ -38,6 +51,7 @@ template <class R, class Map> struct partial_kernel {
 
 /// total = the last input before the scan, then plus the last output after it: in and out may be the same array.
 template <class T> struct scan_total_kernel {
+  static constexpr const char* name = "sqs::exclusive_scan";
   const T* last;
   T* total;
   bool after;
@@ -58,6 +72,10 @@ inline constexpr int loop_threads = 256;
 inline idx loop_blocks(idx chunks) { return (chunks + loop_threads - 1) / loop_threads; }
 
 } // namespace detail
+
+template <class T> void fill(cuda& e, T* p, idx n, T value) {
+  if (n > 0) { launch(e, detail::loop_blocks(n), detail::loop_threads, detail::fill_kernel<T>{p, n, value}); }
+}
 
 /// Calls `f(begin, end)` on the device for consecutive ranges of `grain` indices that cover [0, n).
 ///

@@ -8,6 +8,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdlib>
 #include <limits>
 
 namespace sqs {
@@ -37,20 +38,45 @@ inline void give_device_slab(void* slab) { (void)cudaFree(slab); }
 /// Slabs of device memory.
 inline slab_source device_slabs() { return {&detail::take_device_slab, &detail::give_device_slab}; }
 
-/// Gives the executor its device memory; every algorithm does so on first use.
-inline cuda& open(cuda& e) {
+// Emitted in any case, for host code that links a compiled target.
+__attribute__((used)) inline cuda& open(cuda& e) {
   if (e.shared == nullptr) { e.shared = std::make_shared<detail::cuda_state>(device_slabs()); }
   return e;
 }
 
-/// Waits until everything on the executor's stream is done. For the end of a program and for tests; no op calls it.
-inline void synchronize(cuda& e) { check_cuda(cudaStreamSynchronize(e.stream), "sqs::synchronize"); }
+__attribute__((used)) inline void synchronize(cuda& e) { check_cuda(cudaStreamSynchronize(e.stream), "sqs::synchronize"); }
+__attribute__((used)) inline void upload(cuda& e, void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) { return; }
+  // CUDA has copied pageable memory elsewhere when the call returns.
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, e.stream), "sqs::upload");
+}
+__attribute__((used)) inline void download(cuda& e, void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) { return; }
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, e.stream), "sqs::download");
+}
 
 namespace detail {
 
 template <class Kernel> __global__ void team_kernel(const Kernel kernel) {
   cuda_team t;
   kernel(t);
+}
+
+/// What an error calls a kernel: its `name`, if it has one.
+template <class Kernel> constexpr const char* kernel_name() {
+  if constexpr (requires { Kernel::name; }) {
+    return Kernel::name;
+  } else {
+    return "sqs::launch";
+  }
+}
+/// Whether the environment asks to wait after every kernel, so that an error names the one that failed: SQS_SYNC=1.
+inline bool wait_for_kernels() {
+  static const bool wait = [] {
+    const char* const value = std::getenv("SQS_SYNC");
+    return value != nullptr && value[0] == '1';
+  }();
+  return wait;
 }
 
 /// Device memory for one call: returned to the pool at once, which the order of the stream makes safe.
@@ -65,7 +91,9 @@ struct cuda_scratch {
 /// Runs `kernel(team)` for `blocks` blocks of `threads` threads. `kernel` is a plain struct of views, the same that
 /// `emulator::launch` runs on the CPU.
 ///
-/// Errors      precondition_error for sizes that no device takes; error if the launch fails.
+/// Errors      precondition_error for sizes that no device takes; error if the launch fails. What goes wrong while a
+///             kernel runs shows in a later call; with SQS_SYNC=1 in the environment every launch waits, and the error
+///             names the kernel.
 template <class Kernel> void launch(cuda& e, idx blocks, int threads, const Kernel& kernel) {
   expects(threads > 0 && threads <= 1024 && threads % warp_size == 0, "sqs::launch: a block of ", threads,
           " threads; give a multiple of ", warp_size, " up to 1024");
@@ -73,7 +101,8 @@ template <class Kernel> void launch(cuda& e, idx blocks, int threads, const Kern
           " blocks; give 0 to 2^31 - 1");
   if (blocks == 0) { return; } // CUDA refuses an empty grid
   detail::team_kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), 0, e.stream>>>(kernel);
-  check_cuda(cudaGetLastError(), "sqs::launch");
+  check_cuda(cudaGetLastError(), detail::kernel_name<Kernel>());
+  if (detail::wait_for_kernels()) { check_cuda(cudaStreamSynchronize(e.stream), detail::kernel_name<Kernel>()); }
 }
 
 } // namespace sqs

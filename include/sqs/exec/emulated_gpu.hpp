@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// A CUDA device on the CPU: an executor with device memory of its own whose kernels run under the emulator. What is
+/// written for `device_executor` runs on it unchanged, so that tests need no GPU.
+
+#include <sqs/exec/emulator.hpp>
+#include <sqs/exec/parallel.hpp>
+
+#include <memory>
+#include <numeric>
+
+namespace sqs::emulator {
+
+namespace detail {
+/// Memory of the pretended device starts with bytes that are NaN as floating-point numbers: nothing may rely on zeros.
+inline void* take_dirty_slab(std::size_t bytes) {
+  void* const p = sqs::detail::take_host_slab(bytes);
+  std::memset(p, 0xff, bytes);
+  return p;
+}
+struct gpu_state {
+  gpu_state() : memory(new pool({&take_dirty_slab, &sqs::detail::give_host_slab})) {}
+  ~gpu_state() { pool::abandon(memory); }
+  gpu_state(const gpu_state&) = delete;
+  gpu_state& operator=(const gpu_state&) = delete;
+  pool* memory;
+  tape_storage tape;
+  profiler profile;
+};
+} // namespace detail
+
+/// The pretended device: `emulator::gpu exec{.seed = 1};`. Threads of a block go on in an order drawn from the seed.
+///
+/// Execution   Everything runs at once, on the calling thread; see `emulator::launch` for what it shows and what not.
+struct gpu {
+  using memory_space = device;
+  std::uint64_t seed = 0;
+  std::shared_ptr<detail::gpu_state> shared = std::make_shared<detail::gpu_state>();
+
+  pool& memory() { return *shared->memory; }
+  tape_storage& tape() { return shared->tape; }
+  profiler& profile() { return shared->profile; }
+};
+
+static_assert(device_executor<gpu>);
+
+/// Runs `kernel(team)` for every thread of every block.
+///
+/// Errors      as `emulator::launch`.
+template <class Kernel> void launch(gpu& e, idx blocks, int threads, const Kernel& kernel) {
+  expects(blocks >= 0 && blocks < (idx{1} << 31), "sqs::launch: ", blocks, " blocks; give 0 to 2^31 - 1");
+  launch(static_cast<int>(blocks), threads, kernel, ++e.seed);
+}
+
+/// The twins of exec/cuda.hpp.
+inline void synchronize(gpu&) {}
+inline void upload(gpu&, void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) { std::memcpy(to, from, bytes); }
+}
+inline void download(gpu&, void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) { std::memcpy(to, from, bytes); }
+}
+template <class T> void fill(gpu&, T* p, idx n, T value) { std::fill_n(p, n, value); }
+template <class T> void exclusive_scan(gpu&, const T* in, T* out, idx n, T* total) {
+  static_assert(std::is_integral_v<T>);
+  T sum{};
+  for (idx i = 0; i < n; ++i) {
+    const T v = in[i];
+    out[i] = sum;
+    sum = static_cast<T>(sum + v);
+  }
+  *total = sum;
+}
+template <class Key, class Value> void radix_sort_pairs(gpu&, Key* keys, Value* values, Key*, Value*, idx n, int bits) {
+  static_assert(std::is_unsigned_v<Key>);
+  if (n <= 0 || bits <= 0) { return; }
+  const Key low = bits >= static_cast<int>(8 * sizeof(Key)) ? ~Key{} : static_cast<Key>((Key{1} << bits) - 1);
+  std::vector<std::pair<Key, Value>> pairs(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < pairs.size(); ++i) { pairs[i] = {keys[i], values[i]}; }
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [low](const auto& a, const auto& b) { return (a.first & low) < (b.first & low); });
+  for (std::size_t i = 0; i < pairs.size(); ++i) { keys[i] = pairs[i].first, values[i] = pairs[i].second; }
+}
+
+} // namespace sqs::emulator

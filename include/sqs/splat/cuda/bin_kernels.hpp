@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Second stage on a device. The pairs are sorted by depth, then their entries, one for each tile they cover, are laid
+/// down one after the other and sorted by tile, stably: so every tile's list is in order of depth. The entries of a pair
+/// stay side by side in the first order, which is where the way back adds them up.
+
+#include <sqs/splat/cuda/project_kernels.hpp>
+
+namespace sqs::splat::detail {
+
+inline constexpr std::uint32_t no_tile = ~std::uint32_t{0};
+
+/// entries[j] = tiles covered by the pair that is j-th in depth.
+template <class T> struct count_entries_kernel {
+  static constexpr const char* name = "sqs::splat::bin (count)";
+  const std::int32_t* pairs; ///< in order of depth
+  const tile_box* boxes;
+  const std::uint64_t* coverage;
+  idx count;
+  idx* entries;
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx j = static_cast<idx>(t.block()) * t.size() + t.thread();
+    if (j >= count) { return; }
+    const std::int32_t i = pairs[j];
+    entries[j] = boxes[i].visible() ? covered(boxes[i], coverage[i]) : 0;
+  }
+};
+
+/// Lays down the entries. A warp takes 32 pairs together: its lanes share their tiles, however unequal they are.
+template <class T> struct lay_entries_kernel {
+  static constexpr const char* name = "sqs::splat::bin (entries)";
+  tile_grid grid;
+  const std::int32_t* pairs;
+  const tile_box* boxes;
+  const std::uint64_t* coverage;
+  const idx* first; ///< [pairs], in order of depth
+  idx count, gaussians, capacity;
+  std::uint32_t* tiles;  ///< [capacity]: what is sorted by
+  std::int32_t* entries; ///< [capacity]: their own number
+  std::int32_t* owners;  ///< [capacity]: the pair
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx j = static_cast<idx>(t.block()) * t.size() + t.thread();
+    const std::int32_t i = j < count ? pairs[j] : 0;
+    const tile_box box = j < count ? boxes[i] : tile_box{};
+    const std::uint64_t bits = box.visible() ? coverage[i] : 0;
+    const idx own = box.visible() ? covered(box, bits) : 0, start = j < count ? first[j] : 0;
+    const idx upto = warp_inclusive_scan(t, own), all = t.shfl(upto, warp_size - 1);
+    const std::uint64_t packed =
+        std::uint64_t{box.x0} | std::uint64_t{box.y0} << 16 | std::uint64_t{box.x1} << 32 | std::uint64_t{box.y1} << 48;
+    const int lane = t.thread() % warp_size;
+    for (idx base = 0; base < all; base += warp_size) {
+      const idx k = base + lane;
+      int owner = 0; // how many lanes end at or before k
+      for (int step = warp_size / 2; step > 0; step /= 2) {
+        if (t.shfl(upto, owner + step - 1) <= k) { owner += step; }
+      }
+      const idx in_owner = k - (t.shfl(upto, owner) - t.shfl(own, owner)), e = t.shfl(start, owner) + in_owner;
+      const std::uint64_t their_box = t.shfl(packed, owner), their_bits = t.shfl(bits, owner);
+      const std::int32_t pair = t.shfl(i, owner);
+      if (k >= all || e >= capacity) { continue; }
+      const auto part = [&](int shift) { return static_cast<std::uint16_t>(their_box >> shift); };
+      const tile_box b{part(0), part(16), part(32), part(48)};
+      const idx n = covered_tile(b, their_bits, in_owner), width = b.x1 - b.x0;
+      const auto& view = grid[pair / gaussians];
+      tiles[e] = static_cast<std::uint32_t>(view.first_tile + (b.y0 + n / width) * view.tiles_x + b.x0 + n % width);
+      entries[e] = static_cast<std::int32_t>(e);
+      owners[e] = pair;
+    }
+  }
+};
+
+/// Where each tile's list begins among the sorted entries, and whose record each is.
+struct find_lists_kernel {
+  static constexpr const char* name = "sqs::splat::bin (lists)";
+  const std::uint32_t* tiles; ///< sorted; `no_tile` where there is no entry
+  const std::int32_t *entries, *owners;
+  idx capacity, tile_count;
+  idx* begin;            ///< [tile_count + 1], all zero before
+  std::int32_t* records; ///< [capacity]
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx p = static_cast<idx>(t.block()) * t.size() + t.thread();
+    if (p >= capacity || tiles[p] == no_tile) { return; }
+    records[p] = owners[entries[p]];
+    const idx here = tiles[p], before = p == 0 ? -1 : idx{tiles[p - 1]};
+    for (idx tile = before + 1; tile <= here; ++tile) { begin[tile] = p; }
+    if (p + 1 == capacity || tiles[p + 1] == no_tile) {
+      for (idx tile = here + 1; tile <= tile_count; ++tile) { begin[tile] = p + 1; }
+    }
+  }
+};
+
+} // namespace sqs::splat::detail

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Backward pass of the blend on a device: front to back with one number per pixel, as in blend_backward.hpp. Every entry
+/// of a tile's list gets sums of its own, and those of a pair are added in the order they were laid down: no atomics, the
+/// same bits in every run.
+
+#include <sqs/splat/cuda/blend_kernels.hpp>
+
+namespace sqs::splat::detail {
+
+/// What came in.
+template <class T> struct gradient_pointers {
+  const T *image, *depth, *transmittance;             ///< dL/d(output)
+  const T *out_image, *out_depth, *out_transmittance; ///< and the outputs
+};
+
+/// Replays a tile. The pass that leads has all but the sums of features from `First` on; others only have those of
+/// their features, for which they compute the weights again.
+template <raster_config Config, class T, bool Lead, int First, int Count> struct blend_backward_kernel {
+  static constexpr const char* name = "sqs::splat::blend_backward";
+  using K = raster_constants<Config, T>;
+  using place = thread_pixel<K::tile>;
+  using plan = feature_plan<K>;
+  using moments = moment_plan<Config>;
+  /// Sums of an entry: a part of the row of `moment_plan`.
+  static constexpr int first_sum = Lead ? 0 : moments::colours + plan::near + First;
+  static constexpr int sums = Lead ? moments::colours + plan::near + Count : Count;
+  /// Entries at once: as many as a warp looks at, if the sums of all warps have room.
+  static constexpr int batch_for(int n) {
+    return n > 1 && place::warps * n * sums * int{sizeof(T)} > 24 * 1024 ? batch_for(n / 2) : n;
+  }
+  static constexpr int batch = batch_for(warp_size);
+
+  tile_grid grid;
+  list_pointers<T> lists;
+  mask_pointers masks;
+  const T* colours;
+  gradient_pointers<T> d;
+  const std::int32_t* entries; ///< which entry each of the lists' is
+  T* slots;                    ///< [capacity, moments::count], by entry
+  T* background;               ///< [tiles, C]; the pass that leads sets it, like the next
+  std::int32_t* infinite;      ///< [tiles]: NaN or Inf came in
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const tile_place at = place_of<K::tile>(grid, t.block());
+    const place here(at, grid, t.thread());
+    pixel_gradient now;
+    const bool drawn = here.pixel >= 0 && (masks.pixels == nullptr || masks.pixels[here.pixel] != 0);
+    now.pixel.t = drawn ? T(1) : T(0);
+    if constexpr (Lead) { lead(t, here, now); }
+    auto* const records = shared_array<struct backward_records, projected_gaussian<T>, batch>(t);
+    auto* const partial = shared_array<struct backward_sums, T, place::warps * batch * sums>(t);
+    auto* const reached = shared_array<struct backward_reached, unsigned, place::warps>(t);
+    const idx begin = lists.begin[t.block()], end = lists.begin[t.block() + 1];
+    idx next = begin;
+    const bool masked = masks.tiles != nullptr && masks.tiles[t.block()] == 0;
+    for (; next < end && !masked; next += batch) {
+      if (!t.sync_any(now.pixel.open())) { break; }
+      const int count = static_cast<int>(end - next < batch ? end - next : batch);
+      for (int i = t.thread(); i < count; i += t.size()) { records[i] = lists.records[lists.record[next + i]]; }
+      t.sync();
+      replay(t, here, records, count, now, partial, reached);
+      t.sync();
+      add_warps(t, next, count, partial, reached);
+    }
+    for (idx p = next + t.thread(); p < end; p += t.size()) { // nobody looked at them
+      T* const to = slots + idx{entries[p]} * moments::count + first_sum;
+      for (int i = 0; i < sums; ++i) { to[i] = T(0); }
+    }
+  }
+
+private:
+  struct pixel_gradient {
+    pixel_state<K, T> pixel;
+    T rest{};             ///< S: what lies behind contributes
+    T near[plan::near]{}; ///< dL/d(channels)
+    T feature[plan::along > 0 ? plan::along : 1]{};
+    T z{}, inverse_z{}, median{};
+    const T* image = nullptr; ///< dL/d(image) of the pixel, for channels without room here
+  };
+
+  /// Reads the gradients of a pixel, and sums those of the background.
+  template <team Team> SQS_DEVICE void lead(Team& t, const place& here, pixel_gradient& now) const {
+    T left{};
+    if (here.pixel >= 0) {
+      left = d.out_transmittance[here.pixel];
+      now.rest = left * d.transmittance[here.pixel];
+      const T *d_image = d.image + here.pixel * K::channels, *image = d.out_image + here.pixel * K::channels;
+      now.image = d_image;
+      for (int c = 0; c < K::channels; ++c) { now.rest += d_image[c] * image[c]; }
+      for (int c = 0; c < plan::near; ++c) { now.near[c] = d_image[c]; }
+      for (int c = 0; c < plan::along; ++c) { now.feature[c] = d_image[plan::near + c]; }
+      read_depth(here.pixel, left, now);
+    }
+    const T sum = now.rest + now.median;
+    const bool bad = t.sync_any(!(sum - sum == T(0)));
+    if (t.thread() == 0) { infinite[t.block()] = bad ? 1 : 0; }
+    for (int c = 0; c < K::channels; ++c) {
+      const T of_tile = block_sum(t, here.pixel >= 0 ? left * now.image[c] : T(0));
+      if (t.thread() == 0) { background[idx{t.block()} * K::channels + c] = of_tile; }
+    }
+  }
+  SQS_DEVICE void read_depth(idx pixel, const T& left, pixel_gradient& now) const {
+    const T *d_depth = d.depth + pixel * K::depths, *depth = d.out_depth + pixel * K::depths;
+    if constexpr (K::accumulated) {
+      now.z += *d_depth;
+      now.rest += *d_depth++ * *depth++;
+    }
+    if constexpr (K::expected) { // z / (1 - T) depends on both, and T is everyone's
+      const T opacity = T(1) - left;
+      if (opacity > T(0)) {
+        now.z += *d_depth / opacity;
+        now.rest += *d_depth * *depth * (T(1) + left / opacity);
+      }
+      ++d_depth, ++depth;
+    }
+    if constexpr (K::inverse) {
+      now.inverse_z = *d_depth;
+      now.rest += *d_depth++ * *depth++;
+    }
+    if constexpr (K::median) { now.median = *d_depth; }
+    (void)d_depth, (void)depth;
+  }
+
+  /// Each warp replays the batch for its pixels and leaves the sums of the entries it reached.
+  template <team Team> SQS_DEVICE void replay(Team& t, const place& here, const projected_gaussian<T>* records,
+                                              int count, pixel_gradient& now, T* partial, unsigned* reached) const {
+    const int lane = t.thread() % warp_size, warp = t.thread() / warp_size;
+    unsigned with_sums = 0;
+    if (t.ballot(now.pixel.open()) != 0) {
+      unsigned left =
+          t.ballot(lane < count && reaches<K>(records[lane], here.warp_x, here.warp_y, here.width, here.height));
+      for (; left != 0; left &= left - 1) {
+        const int e = lowest_bit(left);
+        T value[padded]{};
+        const bool any = values_of(records[e], here, now, value);
+        if (t.ballot(any) == 0) { continue; }
+        with_sums |= 1u << e;
+        store_sums(t, value, partial + (warp * batch + e) * sums);
+      }
+    }
+    if (lane == 0) { reached[warp] = with_sums; }
+  }
+  static constexpr int parts = (sums + warp_size - 1) / warp_size;
+  static constexpr int width_of_part = parts > 1 || sums > 16 ? 32 : sums > 8 ? 16 : sums > 4 ? 8 : 4;
+  static constexpr int padded = parts * width_of_part;
+
+  template <team Team> SQS_DEVICE static void store_sums(Team& t, const T (&value)[padded], T* to) {
+    for (int p = 0; p < parts; ++p) {
+      T part[width_of_part];
+      for (int i = 0; i < width_of_part; ++i) { part[i] = value[p * width_of_part + i]; }
+      int place_in_part;
+      const T sum = warp_sums(t, part, place_in_part);
+      const int i = p * width_of_part + place_in_part;
+      if (place_in_part >= 0 && i < sums) { to[i] = sum; }
+    }
+  }
+
+  /// What a pixel adds to the sums of a record; whether it adds anything.
+  SQS_DEVICE bool values_of(const projected_gaussian<T>& r, const place& here, pixel_gradient& now,
+                            T (&value)[padded]) const {
+    const T dx = T(here.x) + T(0.5) - r.x, dy = T(here.y) + T(0.5) - r.y;
+    T slope{};
+    const T alpha = alpha_of<K>(r, dx, dy, &slope);
+    if (alpha == T(0)) { return false; }
+    const T before = now.pixel.t, w = blend_one<K>(now.pixel, alpha);
+    if (w == T(0)) { return false; }
+    const T* const features = colours + idx{r.gaussian} * K::columns + plan::first_column;
+    if constexpr (!Lead) {
+      for (int c = 0; c < Count; ++c) { value[c] = w * d.image[here.pixel * K::channels + plan::near + First + c]; }
+      return true;
+    } else {
+      T toward = now.near[0] * r.colour[0];
+      for (int c = 1; c < plan::near; ++c) { toward += now.near[c] * r.colour[c]; }
+      if constexpr (K::accumulated || K::expected) { toward += now.z * r.depth; }
+      if constexpr (K::inverse) { toward += now.inverse_z / r.depth; }
+      for (int c = 0; c < plan::along; ++c) { toward += now.feature[c] * features[c]; }
+      for (int c = plan::along; c < plan::features; ++c) { toward += now.image[plan::near + c] * features[c]; }
+      now.rest -= w * toward;
+      const T d_alpha = before * toward - now.rest / (T(1) - alpha);
+      const T g = alpha < K::alpha_max ? slope * d_alpha : T(0);
+      value[0] = g, value[1] = g * dx, value[2] = g * dy;
+      value[3] = g * dx * dx, value[4] = g * dx * dy, value[5] = g * dy * dy;
+      if constexpr (K::absgrad) {
+        using std::abs;
+        const T a = r.a(), b = r.b(), c = r.c();
+        value[moments::absgrad] = abs(g * (a * dx + b * dy)), value[moments::absgrad + 1] = abs(g * (b * dx + c * dy));
+      }
+      if constexpr (K::depth != 0) {
+        T z = w * now.z;
+        if constexpr (K::inverse) { z -= w * now.inverse_z / (r.depth * r.depth); }
+        if constexpr (K::median) { z += before >= T(0.5) && now.pixel.t < T(0.5) ? now.median : T(0); }
+        value[moments::depth] = z;
+      }
+      for (int c = 0; c < plan::near; ++c) { value[moments::colours + c] = w * now.near[c]; }
+      for (int c = 0; c < Count; ++c) { value[moments::colours + plan::near + c] = w * now.feature[First + c]; }
+      return true;
+    }
+  }
+
+  /// Adds the sums of the warps, in their order, into the entries' slots.
+  template <team Team>
+  SQS_DEVICE void add_warps(Team& t, idx next, int count, const T* partial, const unsigned* reached) const {
+    for (int i = t.thread(); i < count * sums; i += t.size()) {
+      const int e = i / sums, s = i % sums;
+      T sum{};
+      for (int warp = 0; warp < place::warps; ++warp) {
+        if ((reached[warp] >> e & 1u) != 0) { sum += partial[(warp * batch + e) * sums + s]; }
+      }
+      slots[idx{entries[next + e]} * moments::count + first_sum + s] = sum;
+    }
+  }
+};
+
+} // namespace sqs::splat::detail

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// First stage on a device: every (view, Gaussian) pair, one thread each, with the tiles it covers. What is written
+/// here once, the counts, the lists and the way back use: nothing is decided twice.
+
+#include <sqs/exec/team.hpp>
+#include <sqs/gaussian/spherical_harmonics.hpp>
+#include <sqs/splat/flatten.hpp>
+
+#include <cstring>
+
+namespace sqs::splat::detail {
+
+/// The elements of a scene in device memory.
+template <class T> struct scene_pointers {
+  const T *means, *scales, *rotations, *opacities, *colours;
+  idx count;
+};
+
+/// One Gaussian of it.
+template <class T> struct loaded_gaussian {
+  vec3<T> mean, scale;
+  quaternion<T> rotation;
+  T opacity;
+  SQS_DEVICE loaded_gaussian(const scene_pointers<T>& s, idx g)
+      : mean{s.means[3 * g], s.means[3 * g + 1], s.means[3 * g + 2]},
+        scale{s.scales[3 * g], s.scales[3 * g + 1], s.scales[3 * g + 2]},
+        rotation{s.rotations[4 * g], s.rotations[4 * g + 1], s.rotations[4 * g + 2], s.rotations[4 * g + 3]},
+        opacity(s.opacities[g]) {}
+};
+
+/// Spherical harmonics of one Gaussian, seen from a camera's centre.
+template <class K, class T> struct seen_colour {
+  static constexpr int degree = K::sh_degree < 0 ? 0 : K::sh_degree, count = sh_count(degree);
+  vec3<T> unit;
+  T per_length, basis[count], colour[3];
+  SQS_DEVICE seen_colour(const T* coefficients, const view_constants<T>& v, const vec3<T>& mean) {
+    using std::max;
+    using std::sqrt;
+    const vec3<T> d = mean - v.centre;
+    per_length = T(1) / sqrt(max(dot(d, d), std::numeric_limits<T>::min()));
+    unit = per_length * d;
+    sh_basis<degree>(unit, basis);
+    for (int c = 0; c < 3; ++c) {
+      colour[c] = sh_colour<degree>(basis, [&](int b) { return coefficients[3 * b + c]; });
+    }
+  }
+};
+
+/// The least value of a record's form over a rectangle, whose sides are given relative to the record's centre. It lies
+/// at the centre, if the rectangle contains it, or else on a side that faces it.
+template <class T>
+SQS_HD T least_form(const projected_gaussian<T>& r, const T& left, const T& right, const T& top, const T& bottom) {
+  using std::max;
+  using std::min;
+  const T near_x = max(left, min(right, T(0))), near_y = max(top, min(bottom, T(0)));
+  const T dy = max(top, min(bottom, -r.shear * near_x)), dx = max(left, min(right, -r.k * near_y));
+  const T a1 = r.lx * (near_x + r.k * dy), d1 = r.ly * dy, a2 = r.lx * (dx + r.k * near_y), d2 = r.ly * near_y;
+  return min(a1 * a1 + d1 * d1, a2 * a2 + d2 * d2);
+}
+/// Whether a record may reach the cut at a pixel of the rectangle of `width` x `height` pixels from (x, y) on. The slack
+/// covers rounding here and in the blend: a rectangle more costs time, one less is an error.
+template <class K, class T> SQS_HD bool reaches(const projected_gaussian<T>& r, int x, int y, int width, int height) {
+  const T left = T(x) + T(0.5) - r.x, top = T(y) + T(0.5) - r.y;
+  const T reach = (r.log2_opacity - K::log2_cut) * T(1.0001) + T(1e-3);
+  return !(least_form(r, left, left + T(width - 1), top, top + T(height - 1)) > reach);
+}
+
+/// Boxes of up to this many tiles have a bit for each.
+inline constexpr idx covered_tiles = 64;
+inline constexpr std::uint64_t all_tiles = ~std::uint64_t{0};
+
+/// Tiles of a box that its record covers: all of large boxes.
+SQS_HD inline idx covered(const tile_box& box, std::uint64_t bits) {
+  if (box.tiles() > covered_tiles) { return box.tiles(); }
+#if defined(__CUDA_ARCH__)
+  return __popcll(bits);
+#else
+  return __builtin_popcountll(bits);
+#endif
+}
+/// The n-th of them.
+SQS_HD inline idx covered_tile(const tile_box& box, std::uint64_t bits, idx n) {
+  if (box.tiles() > covered_tiles) { return n; }
+  for (; n > 0; --n) { bits &= bits - 1; }
+  const auto low = static_cast<unsigned>(bits), high = static_cast<unsigned>(bits >> 32);
+  return low != 0 ? lowest_bit(low) : 32 + lowest_bit(high);
+}
+
+/// What the projection of all pairs is on a device: number v G + g is that of Gaussian g in view v.
+template <class T> struct pair_pointers {
+  using key = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  static constexpr key not_drawn = ~key{0}; ///< sorts behind everything
+  projected_gaussian<T>* records;           ///< set where drawn, like the coverage
+  tile_box* boxes;                          ///< empty where not drawn
+  std::uint64_t* coverage;
+  key* keys;           ///< bits of the depth, which are ordered as it is
+  std::int32_t* pairs; ///< their own number: what is sorted
+};
+
+inline constexpr int pair_threads = 256;
+
+/// sound[g]: all numbers of the Gaussian are finite. Counts those that are not, by block.
+template <class K, class T> struct find_sound_kernel {
+  static constexpr const char* name = "sqs::splat::project (finite numbers)";
+  scene_pointers<T> s;
+  std::uint8_t* sound;
+  std::int32_t* rejected;
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx g = static_cast<idx>(t.block()) * t.size() + t.thread();
+    int bad = 0;
+    if (g < s.count) {
+      // x - x is 0 for a finite number and NaN otherwise; a sum could overflow on its own.
+      T sum = s.opacities[g] - s.opacities[g];
+      const auto add = [&](const T* from, int n) {
+        for (int i = 0; i < n; ++i) { sum += from[i] - from[i]; }
+      };
+      add(s.means + 3 * g, 3), add(s.scales + 3 * g, 3), add(s.rotations + 4 * g, 4);
+      add(s.colours + K::columns * g, K::columns);
+      bad = sum == T(0) ? 0 : 1;
+      sound[g] = static_cast<std::uint8_t>(1 - bad);
+    }
+    const int sum = block_sum(t, bad);
+    if (t.thread() == 0) { rejected[t.block()] = sum; }
+  }
+};
+
+/// Projects all pairs. A block belongs to one view.
+template <class K, class T> struct project_kernel {
+  static constexpr const char* name = "sqs::splat::project";
+  scene_pointers<T> s;
+  view_constants<T> views[camera_rig<T>::capacity];
+  int blocks_of_view;
+  const std::uint8_t* sound;
+  pair_pointers<T> out;
+  T* radii;                           ///< may be null
+  std::int32_t *degenerate, *visible; ///< by block
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const int v = t.block() / blocks_of_view;
+    const idx g = static_cast<idx>(t.block() % blocks_of_view) * t.size() + t.thread(), i = v * s.count + g;
+    state now;
+    if (g < s.count) {
+      if (sound[g] != 0 && s.opacities[g] >= K::alpha_cut) {
+        now = views[v].model == camera_model::pinhole ? one<true>(views[v], g, i) : one<false>(views[v], g, i);
+      }
+      if (!now.visible) { out.boxes[i] = tile_box{}, out.keys[i] = pair_pointers<T>::not_drawn; }
+      out.pairs[i] = static_cast<std::int32_t>(i);
+      if (radii != nullptr) { radii[i] = now.visible ? now.radius : T(0); }
+    }
+    const int overflown = block_sum(t, now.degenerate ? 1 : 0), seen = block_sum(t, now.visible ? 1 : 0);
+    if (t.thread() == 0) { degenerate[t.block()] = overflown, visible[t.block()] = seen; }
+  }
+
+private:
+  struct state {
+    bool visible = false, degenerate = false;
+    T radius{};
+  };
+
+  template <bool Pinhole> SQS_DEVICE state one(const view_constants<T>& v, idx g, idx i) const {
+    state now;
+    const loaded_gaussian<T> x(s, g);
+    const T z = to_camera(v, x.mean).z;
+    if (!(z > K::near && z < K::far)) { return now; }
+    const flat_gaussian<K, Pinhole, T> f(v, x.mean, covariance_factor<K::convention>(x.scale, x.rotation));
+    const footprint<K, Pinhole, T> at(f, x.opacity);
+    now.degenerate = at.wanted && !at.sound;
+    if (!at.drawn()) { return now; }
+    T x0, x1, y0, y1;
+    pixel_range(f.point.u - at.radius_x, f.point.u + at.radius_x, v.width, x0, x1);
+    pixel_range(f.point.v - at.radius_y, f.point.v + at.radius_y, v.height, y0, y1);
+    const int low_x = static_cast<int>(x0), low_y = static_cast<int>(y0), high_x = static_cast<int>(x1),
+              high_y = static_cast<int>(y1);
+    if (low_x >= high_x || low_y >= high_y) { return now; }
+    const auto first = [](int pixel) { return static_cast<std::uint16_t>(pixel / K::tile); };
+    const auto past = [](int pixel) { return static_cast<std::uint16_t>((pixel + K::tile - 1) / K::tile); };
+    const tile_box box{first(low_x), first(low_y), past(high_x), past(high_y)};
+    projected_gaussian<T> r;
+    r.x = f.point.u, r.y = f.point.v, r.lx = at.lx, r.k = at.k, r.ly = at.ly, r.log2_opacity = at.log2_opacity;
+    r.shear = at.shear, r.depth = f.p.z, r.gaussian = static_cast<std::int32_t>(g);
+    colour_of(v, x.mean, g, r.colour);
+    out.records[i] = r, out.boxes[i] = box;
+    if (box.tiles() <= covered_tiles) { out.coverage[i] = coverage(r, box); }
+    out.keys[i] = depth_bits(r.depth);
+    now.visible = true, now.radius = at.radius;
+    return now;
+  }
+  SQS_DEVICE void colour_of(const view_constants<T>& v, const vec3<T>& mean, idx g, T (&colour)[3]) const {
+    const T* const columns = s.colours + K::columns * g;
+    if constexpr (K::sh_degree >= 0) {
+      const seen_colour<K, T> seen(columns, v, mean);
+      for (int c = 0; c < 3; ++c) { colour[c] = seen.colour[c]; }
+    } else {
+      for (int c = 0; c < 3; ++c) { colour[c] = c < K::channels ? columns[c] : T(0); }
+    }
+  }
+  SQS_DEVICE static std::uint64_t coverage(const projected_gaussian<T>& r, const tile_box& box) {
+    std::uint64_t bits = 0, bit = 1;
+    for (int y = box.y0; y < box.y1; ++y) {
+      for (int x = box.x0; x < box.x1; ++x, bit <<= 1) {
+        if (reaches<K>(r, x * K::tile, y * K::tile, K::tile, K::tile)) { bits |= bit; }
+      }
+    }
+    return bits;
+  }
+  SQS_DEVICE static typename pair_pointers<T>::key depth_bits(T depth) {
+    typename pair_pointers<T>::key bits;
+    static_assert(sizeof(bits) == sizeof(depth));
+    memcpy(&bits, &depth, sizeof(bits));
+    return bits;
+  }
+};
+
+} // namespace sqs::splat::detail

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The differentiable rasterizer on a device. Written for `device_executor`: with `cuda` it needs nvcc (splat.cuh), with
+/// `emulator::gpu` the same lines run in tests without one.
+
+#include <sqs/autodiff/result.hpp>
+#include <sqs/exec/cuda.hpp>
+#include <sqs/splat/cuda/bin_kernels.hpp>
+#include <sqs/splat/cuda/project_backward_kernels.hpp>
+#include <sqs/splat/scene.hpp>
+#include <sqs/tensor/copy.hpp>
+
+#include <bit>
+#include <tuple>
+
+namespace sqs::splat {
+
+/// Output of the first two stages on a device.
+template <class T> struct device_lists {
+  using key = typename detail::pair_pointers<T>::key;
+  tensor<projected_gaussian<T>, 1, device> records; ///< [V G], those that are not drawn not set
+  tensor<tile_box, 1, device> boxes;
+  tensor<std::uint64_t, 1, device> coverage;
+  tensor<std::int32_t, 1, device> pairs;       ///< [V G] in order of depth
+  tensor<idx, 1, device> first;                ///< [V G] entry each begins at, in order of depth
+  tensor<idx, 1, device> begin;                ///< [tiles + 1] where the tiles' lists begin
+  tensor<std::int32_t, 1, device> list, entry; ///< [capacity] record and number of each entry, tile by tile
+  /// [4] `raster_counts`: rejected, degenerate, visible, intersections; of the last also those beyond the capacity.
+  tensor<idx, 1, device> counts;
+  idx capacity = 0;
+};
+
+/// Reads the counts of a call.
+///
+/// Execution   Waits for the device.
+template <device_executor E> raster_counts read_counts(E& e, const tensor<idx, 1, device>& counts) {
+  const auto c = to_host(e, counts);
+  return {c(0), c(1), c(2), c(3)};
+}
+
+/// `rasterizer` on a device: the same images and gradients up to rounding, from tensors in device memory.
+///
+/// Shapes      as `rasterizer`, in device memory.
+/// Gradient    as `rasterizer`, always of all six tensors and of the cameras' numbers.
+/// Execution   In the order of the stream, nothing waits; all memory from the executor's pool, so that a forward and a
+///             backward pass can be captured in a CUDA graph once the pool is warm. The same bits in every run: no
+///             atomics.
+/// Errors      as `rasterizer`; the background is not looked at. More intersections than `raster_options::capacity` are
+///             not drawn, and counted: compare `read_counts(e, saved.lists.counts).intersections`.
+/// Cost        memory for V G pairs (about 120 bytes in float) and `capacity` intersections (28, backward 4 (9 + C) more).
+/// Source      Exact tile coverage after Speedy-Splat's idea; two sorts, by depth and by tile, as in Faster-GS.
+template <raster_config Config = raster_config{}> struct device_rasterizer {
+  template <class T> using constants = raster_constants<Config, T>;
+  static constexpr int depths = constants<float>::depths;
+  static constexpr bool jagged = constants<float>::jagged;
+  static constexpr int plane_rank = jagged ? 1 : 3;
+  static constexpr int depth_rank = depths == 1 ? plane_rank : plane_rank + 1;
+
+  /// What backward needs.
+  template <class T> struct saved {
+    scene<T, device> gaussians;
+    camera_rig<T> rig;
+    tile_grid grid;
+    device_lists<T> lists;
+    tensor<T, plane_rank + 1, device> image;
+    tensor<T, depth_rank, device> depth;
+    tensor<T, plane_rank, device> transmittance;
+    raster_options<T, device> options;
+  };
+
+  /// Image, depth, transmittance.
+  template <class T> using value =
+      std::tuple<tensor<T, plane_rank + 1, device>, tensor<T, depth_rank, device>, tensor<T, plane_rank, device>>;
+  /// Of means, scales, rotations, opacities, colours, background, poses [V,12] and intrinsics [V,12].
+  template <class T> using gradients =
+      std::tuple<tensor<T, 2, device>, tensor<T, 2, device>, tensor<T, 2, device>, tensor<T, 1, device>,
+                 tensor<T, 2, device>, tensor<T, 2, device>, tensor<T, 2, device>, tensor<T, 2, device>>;
+
+  template <device_executor E, class T>
+  result<value<T>, saved<T>> forward(E& e, const tensor<T, 2, device>& means, const tensor<T, 2, device>& scales,
+                                     const tensor<T, 2, device>& rotations, const tensor<T, 1, device>& opacities,
+                                     const tensor<T, 2, device>& colours, const tensor<T, 2, device>& background,
+                                     const camera_rig<T>& rig, const raster_options<T, device>& options = {}) const;
+
+  /// Gradients of means, scales, rotations, opacities, colours, background, poses [V,12] and intrinsics [V,12].
+  template <device_executor E, class T>
+  gradients<T> backward(E& e, const saved<T>& s, const tensor<T, plane_rank + 1, device>& d_image,
+                        const tensor<T, depth_rank, device>& d_depth,
+                        const tensor<T, plane_rank, device>& d_transmittance) const;
+
+private:
+  template <class T> using plan = detail::feature_plan<constants<T>>;
+
+  template <class T> static void check(const saved<T>& s, const tensor<T, 2, device>& background) {
+    using k = constants<T>;
+    if constexpr (!jagged) {
+      const auto& first = s.rig[0].camera;
+      for (int v = 1; v < s.rig.size(); ++v) {
+        const auto& c = s.rig[v].camera;
+        expects(c.width == first.width && c.height == first.height, "sqs::splat::device_rasterizer: view ", v, " is ",
+                c.height, " x ", c.width, " pixels but view 0 is ", first.height, " x ", first.width,
+                "; render views of different sizes with raster_config::layout = image_layout::jagged");
+      }
+    }
+    check_scene<Config>(s.gaussians, s.grid, s.options);
+    expects(background.extent(0) == s.rig.size() && background.extent(1) == k::channels,
+            "sqs::splat::device_rasterizer: background is [", background.extent(0), ", ", background.extent(1),
+            "] but must be [", s.rig.size(), ", ", k::channels, "] (one colour per view)");
+    expects(s.options.capacity >= 0 && s.options.capacity < (idx{1} << 31),
+            "sqs::splat::device_rasterizer: option capacity is ", s.options.capacity, "; give 0 to 2^31 - 1");
+  }
+  /// The shape of an output.
+  template <int Rank, class T> static extents<Rank> plane(const saved<T>& s, idx last = 0) {
+    const auto& c = s.rig[0].camera;
+    if constexpr (jagged && Rank == 1) {
+      return {s.grid.pixels()};
+    } else if constexpr (jagged) {
+      return {s.grid.pixels(), last};
+    } else if constexpr (Rank == 3) {
+      return {s.grid.count, c.height, c.width};
+    } else {
+      return {s.grid.count, c.height, c.width, last};
+    }
+  }
+  static idx blocks(idx n, int threads) { return (n + threads - 1) / threads; }
+  template <class T> static detail::scene_pointers<T> pointers(const scene<T, device>& s) {
+    return {s.means.data(), s.scales.data(), s.rotations.data(), s.opacities.data(), s.colours.data(), s.count()};
+  }
+  template <class T> static detail::list_pointers<T> lists_of(const saved<T>& s) {
+    return {s.lists.records.data(), s.lists.begin.data(), s.lists.list.data()};
+  }
+  template <class T> static detail::mask_pointers masks_of(const saved<T>& s) {
+    return {s.options.mask.pixels.data(), s.options.mask.tiles.data()};
+  }
+
+  /// Projects and bins.
+  template <class E, class T> static device_lists<T> make_lists(E& e, const saved<T>& s) {
+    using k = constants<T>;
+    using key = typename device_lists<T>::key;
+    constexpr int threads = detail::pair_threads;
+    const idx g = s.gaussians.count(), n = g * s.grid.count, per_view = blocks(g, threads);
+    device_lists<T> out{.records = empty<projected_gaussian<T>, 1>(e, {n}),
+                        .boxes = empty<tile_box, 1>(e, {n}),
+                        .coverage = empty<std::uint64_t, 1>(e, {n}),
+                        .pairs = empty<std::int32_t, 1>(e, {n}),
+                        .first = empty<idx, 1>(e, {n}),
+                        .begin = zeros<idx, 1>(e, {s.grid.tiles() + 1}),
+                        .list = {},
+                        .entry = {},
+                        .counts = zeros<idx, 1>(e, {4}),
+                        .capacity = s.options.capacity > 0 ? s.options.capacity : (idx{1} << 20) + 4 * n};
+    auto keys = empty<key, 1>(e, {n}), other_keys = empty<key, 1>(e, {n});
+    auto other_pairs = empty<std::int32_t, 1>(e, {n});
+    auto sound = empty<std::uint8_t, 1>(e, {g});
+    auto rejected = empty<std::int32_t, 1>(e, {per_view});
+    auto of_blocks = empty<std::int32_t, 2>(e, {2, per_view * s.grid.count});
+    launch(e, per_view, threads, detail::find_sound_kernel<k, T>{pointers(s.gaussians), sound.data(), rejected.data()});
+    detail::project_kernel<k, T> project{
+        pointers(s.gaussians),
+        {},
+        static_cast<int>(per_view),
+        sound.data(),
+        {out.records.data(), out.boxes.data(), out.coverage.data(), keys.data(), out.pairs.data()},
+        tensor<T, 2, device>(s.options.radii).data(),
+        of_blocks.data(),
+        of_blocks.data() + per_view * s.grid.count};
+    copy_views(s.rig, project.views);
+    launch(e, per_view * s.grid.count, threads, project);
+    const idx of_views = per_view * s.grid.count;
+    launch(e, 3, threads,
+           detail::add_counts_kernel{{rejected.data(), of_blocks.data(), of_blocks.data() + of_views},
+                                     {per_view, of_views, of_views},
+                                     out.counts.data()});
+    radix_sort_pairs(e, keys.data(), out.pairs.data(), other_keys.data(), other_pairs.data(), n, int{8 * sizeof(key)});
+
+    launch(
+        e, blocks(n, threads), threads,
+        detail::count_entries_kernel<T>{out.pairs.data(), out.boxes.data(), out.coverage.data(), n, out.first.data()});
+    exclusive_scan(e, out.first.data(), out.first.data(), n, out.counts.data() + 3);
+    auto tiles = full<std::uint32_t, 1>(e, {out.capacity}, detail::no_tile),
+         other_tiles = empty<std::uint32_t, 1>(e, {out.capacity});
+    auto owners = empty<std::int32_t, 1>(e, {out.capacity});
+    out.entry = empty<std::int32_t, 1>(e, {out.capacity});
+    out.list = empty<std::int32_t, 1>(e, {out.capacity});
+    launch(e, blocks(n, threads), threads,
+           detail::lay_entries_kernel<T>{s.grid, out.pairs.data(), out.boxes.data(), out.coverage.data(),
+                                         out.first.data(), n, g, out.capacity, tiles.data(), out.entry.data(),
+                                         owners.data()});
+    // All bits of no_tile are set: it sorts behind every tile, whose number has one bit less set.
+    radix_sort_pairs(e, tiles.data(), out.entry.data(), other_tiles.data(), out.list.data(), out.capacity,
+                     static_cast<int>(std::bit_width(static_cast<std::uint64_t>(s.grid.tiles()))));
+    launch(e, blocks(out.capacity, threads), threads,
+           detail::find_lists_kernel{tiles.data(), out.entry.data(), owners.data(), out.capacity, s.grid.tiles(),
+                                     out.begin.data(), out.list.data()});
+    return out;
+  }
+  template <class T, std::size_t N> static void copy_views(const camera_rig<T>& rig, view_constants<T> (&to)[N]) {
+    const auto views = make_view_constants<Config>(rig);
+    std::copy(views.begin(), views.end(), to);
+  }
+
+  template <bool Lead, int First, int Count, class E, class T>
+  static void blend(E& e, saved<T>& s, const tensor<T, 2, device>& background) {
+    using kernel = detail::blend_kernel<constants<T>, T, Lead, First, Count>;
+    launch(e, s.grid.tiles(), kernel::place::threads,
+           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), background.data(), s.image.data(),
+                  s.depth.data(), s.transmittance.data()});
+  }
+  template <int First, class E, class T>
+  static void blend_rest(E& e, saved<T>& s, const tensor<T, 2, device>& background) {
+    if constexpr (First < plan<T>::features) {
+      constexpr int count = std::min(plan<T>::room, plan<T>::features - First);
+      blend<false, First, count>(e, s, background);
+      blend_rest<First + count>(e, s, background);
+    }
+  }
+  template <bool Lead, int First, int Count, class E, class T>
+  static void blend_backward(E& e, const saved<T>& s, const detail::gradient_pointers<T>& d, T* slots, T* background,
+                             std::int32_t* infinite) {
+    using kernel = detail::blend_backward_kernel<Config, T, Lead, First, Count>;
+    launch(e, s.grid.tiles(), kernel::place::threads,
+           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), d, s.lists.entry.data(), slots,
+                  background, infinite});
+  }
+  template <int First, class E, class T>
+  static void blend_backward_rest(E& e, const saved<T>& s, const detail::gradient_pointers<T>& d, T* slots) {
+    if constexpr (First < plan<T>::features) {
+      constexpr int count = std::min(plan<T>::room, plan<T>::features - First);
+      blend_backward<false, First, count>(e, s, d, slots, static_cast<T*>(nullptr), nullptr);
+      blend_backward_rest<First + count>(e, s, d, slots);
+    }
+  }
+
+  /// sums[v] = sum of the rows from first(v) to first(v + 1).
+  template <class E, class T, class F>
+  static void add_by_view(E& e, const tile_grid& grid, const T* rows, int columns, T* sums, F&& first) {
+    detail::add_rows_kernel<T> kernel{rows, {}, columns, sums};
+    for (int v = 0; v <= grid.count; ++v) { kernel.first[v] = first(v); }
+    launch(e, grid.count, warp_size, kernel);
+  }
+
+  template <class E, class T> static gradients<T> project_backward(E& e, const saved<T>& s, const T* slots,
+                                                                   const idx* infinite,
+                                                                   tensor<T, 2, device> background) {
+    using k = constants<T>;
+    using kernel = detail::project_backward_kernel<Config, T>;
+    constexpr int width = moment_plan<Config>::count, threads = detail::pair_threads;
+    const idx g = s.gaussians.count(), n = g * s.grid.count, gaussian_blocks = blocks(g, kernel::threads);
+    auto moments = empty<T, 2>(e, {n, width});
+    launch(e, blocks(n * width, threads), threads,
+           detail::add_entries_kernel<width, T>{s.lists.pairs.data(), s.lists.boxes.data(), s.lists.coverage.data(),
+                                                s.lists.first.data(), n, s.lists.capacity, slots, moments.data()});
+    auto means = empty<T, 2>(e, {g, 3}), scales = empty<T, 2>(e, {g, 3}), rotations = empty<T, 2>(e, {g, 4});
+    auto opacities = empty<T, 1>(e, {g});
+    auto colours = zeros<T, 2>(e, {g, k::columns});
+    auto of_blocks = empty<T, 3>(e, {s.grid.count, gaussian_blocks, kernel::camera_numbers});
+    auto centres = s.options.centre_gradients, absolutes = s.options.centre_absgradients;
+    kernel project{pointers(s.gaussians),
+                   {},
+                   s.grid.count,
+                   s.lists.boxes.data(),
+                   moments.data(),
+                   infinite,
+                   {means.data(), scales.data(), rotations.data(), opacities.data(), colours.data(), centres.data(),
+                    absolutes.data()},
+                   of_blocks.data()};
+    copy_views(s.rig, project.views);
+    launch(e, gaussian_blocks, kernel::threads, project);
+    auto cameras = empty<T, 2>(e, {s.grid.count, kernel::camera_numbers});
+    add_by_view(e, s.grid, of_blocks.data(), kernel::camera_numbers, cameras.data(),
+                [&](idx v) { return v * gaussian_blocks; });
+    auto poses = empty<T, 2>(e, {s.grid.count, 12}), intrinsics = empty<T, 2>(e, {s.grid.count, 12});
+    launch(e, s.grid.count, warp_size, detail::split_camera_kernel<T>{cameras.data(), poses.data(), intrinsics.data()});
+    return {std::move(means),   std::move(scales),     std::move(rotations), std::move(opacities),
+            std::move(colours), std::move(background), std::move(poses),     std::move(intrinsics)};
+  }
+};
+
+// Outside the class: inline functions would be compiled by everyone who calls them, also by a host compiler.
+template <raster_config Config> template <device_executor E, class T>
+auto device_rasterizer<Config>::forward(E& e, const tensor<T, 2, device>& means, const tensor<T, 2, device>& scales,
+                                        const tensor<T, 2, device>& rotations, const tensor<T, 1, device>& opacities,
+                                        const tensor<T, 2, device>& colours, const tensor<T, 2, device>& background,
+                                        const camera_rig<T>& rig, const raster_options<T, device>& options) const
+    -> result<value<T>, saved<T>> {
+  using k = constants<T>;
+  saved<T> s{{means, scales, rotations, opacities, colours}, rig, make_tile_grid<Config>(rig), {}, {}, {}, {}, options};
+  check(s, background);
+  s.lists = make_lists(e, s);
+  s.image = empty<T, plane_rank + 1>(e, plane<plane_rank + 1>(s, k::channels));
+  if constexpr (depths == 1) {
+    s.depth = empty<T, depth_rank>(e, plane<depth_rank>(s));
+  } else {
+    s.depth = empty<T, depth_rank>(e, plane<depth_rank>(s, k::depths));
+  }
+  s.transmittance = empty<T, plane_rank>(e, plane<plane_rank>(s));
+  blend<true, 0, plan<T>::along>(e, s, background);
+  blend_rest<plan<T>::along>(e, s, background);
+  value<T> outputs{s.image, s.depth, s.transmittance};
+  return {std::move(outputs), std::move(s)};
+}
+
+template <raster_config Config> template <device_executor E, class T>
+auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T, plane_rank + 1, device>& d_image,
+                                         const tensor<T, depth_rank, device>& d_depth,
+                                         const tensor<T, plane_rank, device>& d_transmittance) const -> gradients<T> {
+  using k = constants<T>;
+  expects(d_image.shape() == s.image.shape() && d_depth.shape() == s.depth.shape() &&
+              d_transmittance.shape() == s.transmittance.shape(),
+          "sqs::splat::device_rasterizer: the gradients of image, depth and transmittance have ", d_image.size(), ", ",
+          d_depth.size(), " and ", d_transmittance.size(), " numbers but must have ", s.image.size(), ", ",
+          s.depth.size(), " and ", s.transmittance.size(), "; give them the shapes of the outputs");
+  const detail::gradient_pointers<T> d{d_image.data(), d_depth.data(), d_transmittance.data(),
+                                       s.image.data(), s.depth.data(), s.transmittance.data()};
+  auto slots = empty<T, 2>(e, {s.lists.capacity, moment_plan<Config>::count});
+  auto tile_background = empty<T, 2>(e, {s.grid.tiles(), k::channels});
+  auto infinite_tiles = empty<std::int32_t, 1>(e, {s.grid.tiles()});
+  blend_backward<true, 0, plan<T>::along>(e, s, d, slots.data(), tile_background.data(), infinite_tiles.data());
+  blend_backward_rest<plan<T>::along>(e, s, d, slots.data());
+  auto background = empty<T, 2>(e, {s.grid.count, k::channels});
+  add_by_view(e, s.grid, tile_background.data(), k::channels, background.data(),
+              [&](idx v) { return s.grid[v].first_tile; });
+  auto infinite = empty<idx, 1>(e, {1});
+  launch(e, 1, detail::pair_threads,
+         detail::add_counts_kernel{{infinite_tiles.data()}, {s.grid.tiles()}, infinite.data()});
+  return project_backward(e, s, slots.data(), infinite.data(), std::move(background));
+}
+
+} // namespace sqs::splat
+
+/// Names the instantiation for `Config` and T on CUDA: after `template`, in a .cu file, it compiles it; after `extern
+/// template`, in a header, it lets host code call it.
+#define SQS_SPLAT_ON_CUDA(Prefix, Config, T)                                                                           \
+  Prefix ::sqs::result<::sqs::splat::device_rasterizer<Config>::value<T>,                                              \
+                       ::sqs::splat::device_rasterizer<Config>::saved<T>>                                              \
+  sqs::splat::device_rasterizer<Config>::forward<::sqs::cuda, T>(                                                      \
+      ::sqs::cuda&, const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 2, ::sqs::device>&,              \
+      const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 1, ::sqs::device>&,                            \
+      const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 2, ::sqs::device>&,                            \
+      const ::sqs::camera_rig<T>&, const ::sqs::splat::raster_options<T, ::sqs::device>&) const;                       \
+  Prefix ::sqs::splat::device_rasterizer<Config>::gradients<T>                                                         \
+  sqs::splat::device_rasterizer<Config>::backward<::sqs::cuda, T>(                                                     \
+      ::sqs::cuda&, const ::sqs::splat::device_rasterizer<Config>::saved<T>&,                                          \
+      const ::sqs::tensor<T, ::sqs::splat::device_rasterizer<Config>::plane_rank + 1, ::sqs::device>&,                 \
+      const ::sqs::tensor<T, ::sqs::splat::device_rasterizer<Config>::depth_rank, ::sqs::device>&,                     \
+      const ::sqs::tensor<T, ::sqs::splat::device_rasterizer<Config>::plane_rank, ::sqs::device>&) const
+
+namespace sqs::splat {
+/// Configurations that the compiled target sqs::cuda_instances holds, in float.
+inline constexpr raster_config harmonics_3{.sh_degree = 3};
+} // namespace sqs::splat
+#if defined(SQS_USE_CUDA_INSTANCES)
+SQS_SPLAT_ON_CUDA(extern template, sqs::splat::raster_config{}, float);
+SQS_SPLAT_ON_CUDA(extern template, sqs::splat::harmonics_3, float);
+#endif

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every feature of the rasterizer on the emulated device against the CPU.
+
+#include "device_parity.hpp"
+#include "features.hpp"
+
+#include <sqs/exec/emulated_gpu.hpp>
+
+namespace {
+
+using namespace sqs;
+using namespace sqs::test;
+using splat::raster_config;
+
+TEST(device_features, tiles_of_8_with_harmonics_all_depths_mip_absgrad_and_masks) {
+  constexpr raster_config config{.channels = 5,
+                                 .sh_degree = 3,
+                                 .tile = 8,
+                                 .rule = splat::stop_rule::inclusive,
+                                 .filter = splat::antialias::mip,
+                                 .depth = splat::accumulated_depth | splat::expected_depth | splat::inverse_depth |
+                                          splat::median_depth,
+                                 .absgrad = true};
+  auto in = scenes::random({.gaussians = 40, .height = 21, .width = 30, .channels = 48 + 2, .seed = 21});
+  for (double& c : in.s.colours) { c -= 0.5; } // some colours are cut off at 0
+  in.background = make_tensor<double, 2>({2, 5}, 0.3);
+  splat::raster_options<double> options;
+  options.mask.pixels = make_tensor<std::uint8_t, 1>({2 * 21 * 30}, std::uint8_t{1});
+  options.mask.tiles = make_tensor<std::uint8_t, 1>({2 * 3 * 4}, std::uint8_t{1});
+  for (idx i = 0; i < options.mask.pixels.size(); i += 7) { options.mask.pixels(i) = 0; }
+  options.mask.tiles(5) = options.mask.tiles(14) = 0;
+  options.radii = make_tensor<double, 2>({2, 40});
+  options.centre_gradients = options.centre_absgradients = make_tensor<double, 3>({2, 40, 2});
+  options.centre_absgradients = make_tensor<double, 3>({2, 40, 2});
+  emulator::gpu e{.seed = 5};
+  expect_same<config>(e, in, 1e-12, 1e-11, options);
+}
+
+TEST(device_features, jagged_rig_of_every_camera_with_a_fade_and_clips) {
+  constexpr raster_config config{.cut_width = {1, 5},
+                                 .near = {3, 1},
+                                 .far = {8, 1},
+                                 .radius_clip = {2, 1},
+                                 .convention = covariance_convention::rt_s2_r,
+                                 .depth = splat::expected_depth | splat::median_depth,
+                                 .layout = splat::image_layout::jagged};
+  auto in = scenes::random({.gaussians = 60, .spread = 1.5, .seed = 22});
+  in.rig = {};
+  int i = 0;
+  for (const auto model :
+       {camera_model::pinhole, camera_model::opencv, camera_model::fisheye, camera_model::orthographic}) {
+    in.rig.add(features::camera_of(model, 14 + 5 * i, 41 - 6 * i), features::pose_of(i));
+    ++i;
+  }
+  in.background = make_tensor<double, 2>({4, 3}, 0.4);
+  emulator::gpu e{.seed = 6};
+  // Faded alphas come close to 0, and the expected depth divides by 1 - T: digits are lost there on both sides.
+  expect_same<config>(e, in, 1e-12, 1e-9);
+}
+
+TEST(device_features, channels_1_24_and_70) {
+  emulator::gpu e{.seed = 7};
+  expect_same<raster_config{.channels = 1, .tile = 32, .depth = splat::no_depth}>(
+      e, scenes::random({.gaussians = 30, .channels = 1, .seed = 23}), 1e-12, 1e-11);
+  expect_same<raster_config{.channels = 24}>(e, scenes::random({.gaussians = 30, .channels = 24, .seed = 24}), 1e-12,
+                                             1e-11);
+  // 32 features go along with the colours, 32 and 3 in passes of their own.
+  expect_same<raster_config{.channels = 70, .depth = splat::no_depth}>(
+      e, scenes::random({.gaussians = 20, .height = 9, .width = 20, .channels = 70, .seed = 25}), 1e-12, 1e-11);
+}
+
+} // namespace
