@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
   app.add_option("--lidar-sweeps", files.lidar_sweeps, "turns between two key frames")->capture_default_str();
   app.add_option("--camera-sweeps", files.camera_sweeps, "pictures between two key frames, per camera")
       ->capture_default_str();
+  app.add_flag("--open-occupancy", files.open_occupancy,
+               "labels of nuScenes-Occupancy too: 0.2 m, 27 MB per key frame");
   app.add_option("--threads", options.threads, "0: all cores")->capture_default_str();
   app.add_flag("--replace", files.replace, "remove a town that is there already");
   app.add_flag("--quiet", quiet, "no progress");

@@ -339,13 +339,33 @@ int train(const options& o, const Set& set, const std::string& data, int source_
   return 0;
 }
 
+// Height and width of all pictures: one plan fits them to the network.
+std::pair<int, int> picture_size(const nuscenes_dataset& set) {
+  const auto& tables = set.tables();
+  const nuscenes_tables::recording* first = nullptr;
+  for (const auto& r : tables.recordings) {
+    if (tables.sensor_of(r).slot == static_cast<int>(nuscenes_tables::lidar_slot)) { continue; }
+    if (first == nullptr) { first = &r; }
+    if (r.height != first->height || r.width != first->width) {
+      raise<file_error>(tables.filename(*first), " has ", first->height, " x ", first->width, " pixels but ",
+                        tables.filename(r), " ", r.height, " x ", r.width, " in ", set.root().string(),
+                        "; pre-training takes pictures of one size: scale them, and their intrinsics, alike");
+    }
+  }
+  if (first == nullptr) {
+    raise<file_error>(set.root().string(), " holds no key frames; give a data set with at least one scene");
+  }
+  return {first->height, first->width};
+}
+
 template <class Policy> int with_policy(const options& o) {
   const auto colon = o.data.find(':');
   const std::string kind = o.data.substr(0, colon), rest = colon == std::string::npos ? "" : o.data.substr(colon + 1);
   if (kind == "nuscenes") {
     const nuscenes_dataset set{rest};
-    return train<Policy>(o, set, "nuScenes layout: " + fs::path(rest).lexically_normal().filename().string(), 900,
-                         1600);
+    const auto [height, width] = picture_size(set);
+    return train<Policy>(o, set, "nuScenes layout: " + fs::path(rest).lexically_normal().filename().string(), height,
+                         width);
   }
   if (kind == "procedural") {
     std::uint64_t seed = 1;

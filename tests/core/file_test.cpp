@@ -202,12 +202,25 @@ TEST(file, paths_from_tables_stay_under_the_root) {
   fs::create_directories(s.root / "set2");
   std::ofstream(s.root / "set/samples/a.bin") << "a";
   std::ofstream(s.root / "set2/secret") << "x";
-  fs::create_symlink(s.root / "set2", s.root / "set/link");
+  fs::create_directories(s.root / "disk/samples/front");
+  std::ofstream(s.root / "disk/samples/front/b.bin") << "b";
+  fs::create_symlink(s.root / "disk/samples", s.root / "set/elsewhere"); // the owner's: to another disk
+  fs::create_symlink("front", s.root / "disk/samples/again");            // stays in its folder
+  fs::create_symlink(s.root / "set2", s.root / "disk/samples/out");      // leaves it
+  fs::create_symlink(s.root / "set/samples", s.root / "disk/samples/back");
+  fs::create_symlink(s.root / "set2", s.root / "set/samples/deeper");
+  fs::create_symlink(s.root / "unmounted", s.root / "set/dangling");
+  fs::create_symlink("loop", s.root / "set/loop");
   fs::create_symlink(s.root / "set/samples", s.root / "set/inside");
   const fs::path root = s.root / "set";
   EXPECT_EQ(sqs::contained_path(root, "samples/a.bin", "t"), fs::canonical(root / "samples/a.bin"));
   EXPECT_EQ(sqs::contained_path(root, "inside/a.bin", "t"), fs::canonical(root / "samples/a.bin"));
   EXPECT_EQ(sqs::contained_path(root, "samples/missing.bin", "t"), fs::canonical(root) / "samples/missing.bin");
+  const auto b = fs::canonical(s.root / "disk/samples/front/b.bin");
+  EXPECT_EQ(sqs::contained_path(root, "elsewhere/front/b.bin", "t"), b);
+  EXPECT_EQ(sqs::contained_path(root, "./elsewhere//again/b.bin", "t"), b);
+  EXPECT_EQ(sqs::contained_path(root, "elsewhere/back/a.bin", "t"), fs::canonical(root / "samples/a.bin"));
+  EXPECT_EQ(sqs::contained_path(root, "dangling/c.bin", "t"), fs::canonical(root) / "dangling/c.bin"); // not there
   const auto rejects = [&](const std::string& name, const std::string& why) {
     EXPECT_THAT([&] { sqs::contained_path(root, name, "sample_data 'abc'"); },
                 ThrowsMessage<sqs::file_error>(
@@ -218,7 +231,10 @@ TEST(file, paths_from_tables_stay_under_the_root) {
   rejects("/etc/passwd", "is absolute");
   rejects("../set2/secret", "contains '..'");
   rejects("samples/../../set2/secret", "contains '..'");
-  rejects("link/secret", "leads outside through a symbolic link");
+  rejects("elsewhere/../../set2/secret", "contains '..'");
+  rejects("samples/deeper/secret", "leads outside through a symbolic link below 'samples' (only links at the top are");
+  rejects("elsewhere/out/secret", "leads outside through a symbolic link below 'elsewhere'");
+  rejects("loop/a", "cannot be resolved (Too many levels of symbolic links)");
   rejects(std::string("samples/a\0.bin", 14), "contains a NUL byte");
   rejects(std::string(65536, 'a'), "is longer than 4096 bytes");
 }

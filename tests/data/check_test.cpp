@@ -1,44 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Data sets with known faults, and what the check says of them.
-#include "tiny_nuscenes.hpp"
-
-#include <sqs/data/check.hpp>
+#include "whole_nuscenes.hpp"
 
 #include "../support/check.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
-using sqs_test::tiny_nuscenes;
+using sqs_test::all_of;
+using sqs_test::whole_nuscenes;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
-/// The tiny set with every table of the schema.
-struct whole_nuscenes : tiny_nuscenes {
-  explicit whole_nuscenes(const std::string& name) : tiny_nuscenes(name) {
-    tables["attribute"] = tables["visibility"] = tables["log"] = tables["map"] = "[]";
-    auto& data = tables["sample_data"];
-    const std::string unlinked = "\"is_key_frame\":";
-    for (std::size_t at = 0; (at = data.find(unlinked, at)) != std::string::npos; at += 40) {
-      data.insert(at, R"("prev":"","next":"",)");
-    }
-    data.erase(data.find(R"(,{"token":"sweep")"));
-    data += "]";
-  }
-  sqs::check_report check(const sqs::check_options& o = {}) const {
-    fs::create_directories(root / "v1.0-mini");
-    for (const auto& [name, text] : tables) { std::ofstream(root / "v1.0-mini" / (name + ".json")) << text; }
-    return sqs::check_dataset(root, o);
-  }
-};
-
-std::string all_of(const sqs::check_report& r) {
-  std::string s;
-  for (const auto& p : r.problems) { s += p.what + "\n    " + p.repair + "\n"; }
-  return s;
-}
 
 TEST(check, a_good_set_is_good_and_counted) {
   const whole_nuscenes tiny(test_name());
@@ -178,7 +152,7 @@ TEST(check, an_unknown_folder_is_said_to_be_one) {
   const auto root = fs::temp_directory_path() / sqs::concat("sqs_check_empty_", ::getpid());
   fs::create_directories(root);
   EXPECT_THAT(all_of(sqs::check_dataset(root)), HasSubstr("has no known layout"));
-  EXPECT_THAT(all_of(sqs::check_dataset(root / "nowhere")), HasSubstr("nowhere is no folder"));
+  EXPECT_THAT(all_of(sqs::check_dataset(root / "nowhere")), HasSubstr("nowhere is missing\n    mkdir -p "));
   fs::create_directories(root / "v1.0-trainval");
   const auto r = sqs::check_dataset(root);
   EXPECT_EQ(r.problem_count, 13u);

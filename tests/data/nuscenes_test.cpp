@@ -120,7 +120,7 @@ TEST(nuscenes, broken_tables_name_table_record_token_and_field) {
   bad("calibrated_sensor", R"("sensor_token":"se0")", R"("sensor_token":"x")",
       "field 'sensor_token' is 'x', which is not in sensor.json");
   bad("calibrated_sensor", "[[10,0,4]", "[[0,0,4]",
-      "(token cs0): field 'camera_intrinsic' is singular or skewed (fx 0, fy 10");
+      "(token cs0): field 'camera_intrinsic' is skewed or has a focal length that is not positive (fx 0, fy 10");
   bad("calibrated_sensor", "[[10,0,4]", "[[10,4]", "field 'camera_intrinsic' is not a list of 3 numbers");
   bad("calibrated_sensor", "[[10,0,4],[0,10,2],[0,0,1]]", "[]", "field 'camera_intrinsic' is not a 3 x 3 matrix");
   bad("ego_pose", R"("rotation":[1,0,0,0])", R"("rotation":[0,0,0,0])",
@@ -134,12 +134,26 @@ TEST(nuscenes, broken_tables_name_table_record_token_and_field) {
   bad("sample_annotation", R"("instance_token":"i")", R"("instance_token":"j")",
       "which is not in instance.json (dangling token)");
   bad("sample_annotation", R"("size":[2,4,1.5])", R"("size":[2,0,1.5])", "field 'size' is not positive");
+  bad("sample_annotation", R"("prev":"")", R"("prev":null)", "(token a0): field 'prev' is null instead of a string");
+  bad("sample_annotation", R"("translation":[111,50,1])", R"("translation":[])",
+      "(token a0): field 'translation' is not a list of 3 numbers");
+  bad("sample_annotation", R"("translation":[111,50,1])", R"("translation":null)",
+      "(token a0): field 'translation' is null instead of a list");
   bad("instance", R"("category_token":"c")", R"("category_token":"d")",
       "which is not in category.json (dangling token)");
   bad("scene", "[{", "[{,", "at byte 3: parse error");
   tiny.tables["sample"] = "{}";
   EXPECT_THAT([&] { tiny.open(); },
               ThrowsMessage<sqs::file_error>(HasSubstr("sample.json does not hold a list of records")));
+}
+
+TEST(nuscenes, tables_of_other_editors_are_read) {
+  tiny_nuscenes tiny(test_name());
+  for (auto& [name, text] : tiny.tables) { // a mark before the text, lines that end as on Windows
+    for (std::size_t at = 0; (at = text.find("},{", at)) != std::string::npos; at += 4) { text.insert(at + 2, "\r\n"); }
+    text = "\xEF\xBB\xBF" + text + "\r\n";
+  }
+  EXPECT_EQ(tiny.open().boxes(0).size(), 1u);
 }
 
 TEST(nuscenes, a_missing_table_or_version_is_named) {

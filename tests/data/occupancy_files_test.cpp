@@ -144,6 +144,20 @@ TEST(occupancy_files, wrong_files_are_named) {
               HasSubstr("l.npz has no array 'semantics'; it belongs to another data set"));
 }
 
+TEST(occupancy_files, other_arrays_beside_the_labels_do_not_matter) {
+  const auto o = pattern(sqs::occ3d_grid, 17, 18);
+  auto arrays = sqs::decode_npz(sqs::encode_occ3d(o), "l.npz");
+  auto file = sqs::encode_npz({{"note", {"U8", {3}, std::vector<std::byte>(3)}}, {"semantics", arrays["semantics"]}});
+  const std::string type = "'|u1'";
+  const auto text = sqs::text_of(file);
+  const auto at = text.find(type);
+  ASSERT_NE(at, std::string::npos);
+  const std::string object = "'|O' "; // what NumPy pickles
+  std::memcpy(file.data() + at, object.data(), object.size());
+  EXPECT_EQ(sqs::decode_occ3d(file, "l.npz").semantics, o.semantics);
+  EXPECT_THROW(sqs::decode_npz(file, "l.npz"), sqs::file_error);
+}
+
 TEST(occupancy_files, class_numbers_go_both_ways) {
   const auto o = pattern(sqs::occ3d_grid, 16, 17);
   const auto there = sqs::renumbered(o, sqs::occupancy_of_open_occ, 17);
@@ -267,8 +281,15 @@ TEST(stored_numbers, every_type_is_read) {
               HasSubstr("x.npy holds 0.5 as element 0 instead of an integer"));
   EXPECT_THAT(message_of([&] { sqs::integers_of(one("U64", ~std::uint64_t{0}), "x.npy"); }),
               HasSubstr("instead of an"));
-  EXPECT_THAT(message_of([&] { sqs::floats_of(one("BF16", std::uint16_t{0}), "x.npy"); }),
-              HasSubstr("x.npy holds BF16; save it as F32"));
+  EXPECT_EQ(sqs::floats_of(one("BF16", std::uint16_t{0xC020}), "x")[0], -2.5f);
+  EXPECT_EQ(sqs::integers_of(one("BF16", std::uint16_t{0x40A0}), "x")[0], 5);
+  EXPECT_EQ(sqs::floats_of(one("F16", std::uint16_t{0xC100}), "x")[0], -2.5f);
+  EXPECT_EQ(sqs::floats_of(one("BOOL", std::uint8_t{1}), "x")[0], 1.0f);
+  EXPECT_EQ(sqs::integers_of(one("I64", std::int64_t{1} << 62), "x")[0], std::int64_t{1} << 62); // no way over double
+  EXPECT_THAT(message_of([&] { sqs::integers_of(one("F16", std::uint16_t{0x7E00}), "x.npy"); }),
+              HasSubstr("holds nan"));
+  EXPECT_THAT(message_of([&] { sqs::floats_of(one("F8_E4M3", std::uint8_t{0}), "x.npy"); }),
+              HasSubstr("x.npy holds F8_E4M3; save it as F32"));
 }
 
 } // namespace

@@ -109,6 +109,11 @@ TEST_F(town_files, hold_the_occupancy_of_three_data_sets) {
   }
 }
 
+TEST_F(town_files, name_their_scenes_for_the_devkit) {
+  const auto file = sqs::read_file(root() / "v1.0-town/splits.json");
+  EXPECT_EQ(sqs::text_of(file), "{\"town_test\":[\"town-test-0000\"]}\n");
+}
+
 TEST_F(town_files, have_sweeps_of_both_kinds_of_sensor) {
   const sqs::nuscenes_dataset read(root(), {.sweeps = sqs::nuscenes_sweeps::all});
   const auto turns = read.sweeps(1, 5);
@@ -146,6 +151,45 @@ TEST_F(town_files, are_not_mixed_with_those_of_another_town) {
               ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("is not an empty folder")));
   EXPECT_TRUE(fs::exists(other / "photos"));
   fs::remove_all(other);
+}
+
+// The labels of nuScenes-Occupancy: the round trip, and against the LiDAR, which knows nothing of voxels.
+TEST(town_writer, fills_fine_voxels_where_the_lidar_hits) {
+  const sqs::town_dataset town(
+      {.split = sqs::town_split::test, .scenes = 1, .seconds = 0.5, .height = 36, .width = 64, .threads = 2});
+  const fs::path root = fs::temp_directory_path() / sqs::concat("sqs_open_occupancy_", ::getpid());
+  fs::remove_all(root);
+  sqs::write_town(town, root, {.lidar_sweeps = 0, .occupancy = false, .open_occupancy = true, .text = false},
+                  [](idx, idx) {});
+  const auto f = town.frame(
+      0, {.flow = false, .occ3d = false, .surround_occ = false, .masks = false, .text = false, .open_occupancy = true});
+  const sqs::nuscenes_dataset read(root);
+  ASSERT_EQ(read.size(), 1);
+  const auto labels = sqs::read_open_occupancy(
+      sqs::open_occupancy_path(root / "nuScenes-Occupancy", read.scene_token(0), read.lidar_token(0)));
+  EXPECT_TRUE(labels.grid == sqs::open_occupancy_grid);
+  EXPECT_EQ(labels.free, 0);
+  EXPECT_EQ(labels.semantics, f.open_occupancy.semantics);
+  const auto report = sqs::check_dataset(root);
+  EXPECT_TRUE(report.good());
+  EXPECT_EQ(report.counts.at("labels of nuScenes-Occupancy"), 1);
+
+  int inside = 0, filled = 0, agree = 0;
+  for (std::size_t i = 0; i < f.sample.lidar.points.size(); ++i) {
+    const auto& p = f.sample.lidar.points[i];
+    const std::array<int, 3> c{static_cast<int>(std::floor((p.x + 51.2) / 0.2)),
+                               static_cast<int>(std::floor((p.y + 51.2) / 0.2)),
+                               static_cast<int>(std::floor((p.z + 5) / 0.2))};
+    if (c[0] < 0 || c[1] < 0 || c[2] < 0 || c[0] > 511 || c[1] > 511 || c[2] > 39) { continue; }
+    ++inside;
+    const auto v = labels.semantics[static_cast<std::size_t>((c[0] * 512 + c[1]) * 40 + c[2])];
+    filled += v != 0;
+    agree += v == f.lidar_semantics[i];
+  }
+  EXPECT_GT(inside, 10'000);
+  EXPECT_GT(filled, 0.95 * inside) << inside; // range noise of 2 cm: some points lie before what they hit
+  EXPECT_GT(agree, 0.9 * inside) << inside;
+  fs::remove_all(root);
 }
 
 TEST(town_writer, says_what_is_wrong) {

@@ -255,4 +255,57 @@ TEST(json_stream, files_that_cannot_be_read_are_named) {
               HasSubstr("is not a regular file"));
 }
 
+TEST(json_stream, a_mark_before_the_text_is_no_part_of_it) {
+  const std::string text = "\xEF\xBB\xBF[{\"v\":1},{\"v\":2}]";
+  for (const std::size_t chunk : {std::size_t{1}, std::size_t{2}, text.size()}) {
+    std::size_t at = 0;
+    sqs::json_record_reader reader(
+        [&](char* to, std::size_t n) {
+          const auto give = std::min({n, chunk, text.size() - at});
+          std::memcpy(to, text.data() + at, give);
+          at += give;
+          return give;
+        },
+        "t.json", {}, 16);
+    const auto* r = reader.next();
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->integer("v"), 1);
+    EXPECT_EQ(r->end(), 11u);
+    ASSERT_NE(r = reader.next(), nullptr);
+    EXPECT_EQ(reader.next(), nullptr);
+  }
+  std::string one = "\xEF\xBB"; // half a mark
+  bool given = false;
+  sqs::json_record_reader reader(
+      [&](char* to, std::size_t) {
+        std::memcpy(to, one.data(), 2);
+        return std::exchange(given, true) ? 0 : std::size_t{2};
+      },
+      "t.json", {});
+  EXPECT_THAT(message_of([&] { reader.next(); }), HasSubstr("expected a list of records"));
+}
+
+TEST(json_stream, a_record_of_the_largest_size_is_read_and_no_larger_one) {
+  for (const std::size_t extra : {std::size_t{0}, std::size_t{4096}}) {
+    // All but the text takes 10 bytes; behind it a reader must see one byte more to know that the record has ended.
+    const std::string text = "[{\"t\":\"" + std::string((std::size_t{1} << 24) - 16 + extra, 'a') + "\"}]";
+    std::size_t at = 0;
+    sqs::json_record_reader reader(
+        [&](char* to, std::size_t n) {
+          const auto give = std::min(n, text.size() - at);
+          std::memcpy(to, text.data() + at, give);
+          at += give;
+          return give;
+        },
+        "t.json", {}, 700001);
+    if (extra == 0) {
+      const auto* r = reader.next();
+      ASSERT_NE(r, nullptr);
+      EXPECT_EQ(r->text("t").size(), text.size() - 10);
+    } else {
+      EXPECT_THAT(message_of([&] { reader.next(); }), HasSubstr("a record is longer than 16777216 bytes"));
+    }
+  }
+}
+
 } // namespace

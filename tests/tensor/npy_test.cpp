@@ -111,6 +111,27 @@ TEST(npy, hostile_files_are_refused) {
       ThrowsMessage<sqs::file_error>(HasSubstr("the header's length is 4294967292, above the limit of 100000000")));
 }
 
+TEST(npy, reads_headers_that_others_write) {
+  const auto same = [](const std::string& header, const char* dtype, std::size_t bytes) {
+    const auto t = sqs::decode_npy(raw(header, bytes), "a.npy");
+    EXPECT_EQ(t.dtype, dtype) << header;
+    EXPECT_EQ(t.shape, (std::vector<std::int64_t>{2})) << header;
+  };
+  const std::string rest = ", 'fortran_order': False, 'shape': (2,), }";
+  for (const char* mark : {"<", ">", "=", "|"}) { // of one byte the order says nothing
+    same(sqs::concat("{'descr': '", mark, "u1'", rest), "U8", 2);
+    same(sqs::concat("{'descr': '", mark, "i1'", rest), "I8", 2);
+    same(sqs::concat("{'descr': '", mark, "b1'", rest), "BOOL", 2);
+  }
+  rejects(raw("{'descr': 'u1'" + rest, 2), "descr is 'u1'");
+  rejects(raw("{'descr': '<u1 '" + rest, 2), "descr is '<u1 '");
+  rejects(raw("{'descr': '=f4'" + rest, 8), "descr is '=f4'"); // of the machine that wrote it, whichever that was
+  same(R"({"descr": "<f4", "fortran_order": False, "shape": (2,)})", "F32", 8);
+  same("{'descr':\t'<f4',\r\n'fortran_order': False, 'shape': (2L,), }\n", "F32", 8);
+  rejects(raw(R"({"descr': '<f4', 'fortran_order': False, 'shape': (2,)})", 8), "endless string");
+  rejects(raw(R"({"descr": "<f4", "fortran_order": false, "shape": [2]})", 8), "neither True nor False"); // JSON
+}
+
 TEST(npy, misuse_is_explained) {
   EXPECT_THAT(
       [] {

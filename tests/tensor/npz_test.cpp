@@ -101,6 +101,19 @@ TEST(npz, entries_that_are_no_arrays_are_skipped) {
   EXPECT_EQ(sqs::decode_npz(archive({note, honest(zeros(3))}), "a").size(), 1u);
 }
 
+TEST(npz, what_is_not_asked_for_is_not_opened) {
+  auto secret = honest(zeros(3)), text = honest(zeros(3)), wanted = honest(zeros(5));
+  secret.name = "secret.npy", secret.flags = 1;
+  text.name = "notes.txt", text.method = 12; // bzip2
+  wanted.name = "wanted.npy";
+  const auto file = archive({secret, text, wanted});
+  EXPECT_THAT([&] { sqs::decode_npz(file, "x.npz"); },
+              ThrowsMessage<sqs::file_error>(HasSubstr("x.npz, entry 'secret.npy' at byte 0: it is encrypted")));
+  const auto arrays = sqs::decode_npz(file, "x.npz", {}, {"wanted", "absent"});
+  ASSERT_EQ(arrays.size(), 1u);
+  EXPECT_EQ(arrays.at("wanted"), zeros(5));
+}
+
 TEST(npz, bombs_are_refused) {        // H8
   auto e = honest(zeros(10'000'000)); // 1000 : 1
   EXPECT_LT(e.packed.size(), 12'000u);
@@ -142,10 +155,10 @@ TEST(npz, damage_is_named) {
   EXPECT_THROW(sqs::decode_npz(archive({e}), "a"), sqs::file_error);
   e = honest(zeros(500));
   e.flags = 1;
-  rejects(archive({e}), "'a.npy' is encrypted");
+  rejects(archive({e}), "entry 'a.npy' at byte 0: it is encrypted; only stored");
   e.flags = 0;
   e.method = 12;
-  rejects(archive({e}), "'a.npy' is packed by method 12");
+  rejects(archive({e}), "entry 'a.npy' at byte 0: it is packed by method 12");
   e = honest(zeros(500));
   e.offset = 3;
   rejects(archive({e}), "'a.npy' does not start here");

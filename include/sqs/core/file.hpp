@@ -58,6 +58,51 @@ private:
   int descriptor_ = -1;
 };
 
+/// A regular file opened for reading, no larger than `limits::file_bytes`. Messages begin with `sqs::WHERE`.
+class input_file {
+public:
+  input_file(const char* where, const std::filesystem::path& path, const limits& most, const file_calls& calls)
+      : where_(where),
+        name_(path.string()),
+        calls_(calls),
+        file_(calls, name_, O_RDONLY | O_NONBLOCK) { // a pipe without a writer would never open
+    if (!file_) { fail("open", errno); }
+    struct stat info {};
+    if (calls.fstat(file_.get(), &info) != 0) { fail("stat", errno); }
+    if (!S_ISREG(info.st_mode)) {
+      raise<file_error>("sqs::", where_, ": ", name_, " is not a regular file; give the path of a file");
+    }
+    size_ = static_cast<std::uint64_t>(info.st_size);
+    if (size_ > most.file_bytes) {
+      raise<file_error>("sqs::", where_, ": ", name_, " has ", size_, " bytes, above the limit of ", most.file_bytes,
+                        "; raise limits::file_bytes if this file is genuine");
+    }
+  }
+
+  const std::string& name() const { return name_; }
+  std::uint64_t size() const { return size_; } ///< when it was opened
+  /// Fills at most `n` bytes; 0 at the end.
+  std::size_t read(void* to, std::size_t n) const {
+    for (;;) {
+      const ssize_t got = calls_.read(file_.get(), to, n);
+      if (got >= 0) { return static_cast<std::size_t>(got); }
+      if (errno != EINTR) { fail("read", errno); }
+    }
+  }
+
+private:
+  [[noreturn]] void fail(const char* operation, int code) const {
+    raise<file_error>("sqs::", where_, ": cannot ", operation, " ", name_, ": ", errno_text(code),
+                      "; check the path and its permissions");
+  }
+
+  const char* where_;
+  std::string name_;
+  const file_calls& calls_;
+  open_file file_;
+  std::uint64_t size_ = 0;
+};
+
 } // namespace detail
 
 /// The whole content of a regular file.
@@ -66,33 +111,15 @@ private:
 ///             `limits::file_bytes`, and for one that shrinks while it is read.
 inline std::vector<std::byte> read_file(const std::filesystem::path& path, const limits& most = {},
                                         const file_calls& calls = {}) {
-  const std::string name = path.string();
-  const auto fail = [&](const char* operation, int code) {
-    raise<file_error>("sqs::read_file: cannot ", operation, " ", name, ": ", detail::errno_text(code),
-                      "; check the path and its permissions");
-  };
-  detail::open_file file(calls, name, O_RDONLY | O_NONBLOCK); // a pipe without a writer would never open
-  if (!file) { fail("open", errno); }
-  struct stat info {};
-  if (calls.fstat(file.get(), &info) != 0) { fail("stat", errno); }
-  if (!S_ISREG(info.st_mode)) {
-    raise<file_error>("sqs::read_file: ", name, " is not a regular file; give the path of a file");
-  }
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size > most.file_bytes) {
-    raise<file_error>("sqs::read_file: ", name, " has ", size, " bytes, above the limit of ", most.file_bytes,
-                      "; raise limits::file_bytes if this file is genuine");
-  }
-  std::vector<std::byte> content(static_cast<std::size_t>(size));
+  const detail::input_file file("read_file", path, most, calls);
+  std::vector<std::byte> content(static_cast<std::size_t>(file.size()));
   for (std::size_t done = 0; done < content.size();) {
-    const ssize_t n = calls.read(file.get(), content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) { continue; }
-    if (n < 0) { fail("read", errno); }
+    const std::size_t n = file.read(content.data() + done, content.size() - done);
     if (n == 0) {
-      raise<file_error>("sqs::read_file: ", name, " ended after ", done, " of ", size,
+      raise<file_error>("sqs::read_file: ", file.name(), " ended after ", done, " of ", file.size(),
                         " bytes; it changed while it was read: try again when its writer has finished");
     }
-    done += static_cast<std::size_t>(n);
+    done += n;
   }
   return content;
 }
@@ -210,11 +237,13 @@ inline std::vector<std::filesystem::path> remove_stale_temporaries(const std::fi
 
 /// The path of a file that a table of a data set names, if it lies under `root`.
 ///
-/// Errors      file_error, naming `what` (table and token), for an absolute path, one that leaves `root` through `..`
-///             or a symbolic link, one with a NUL byte, an empty one and one above 4096 bytes.
+/// A link at the top of the data set, as `samples` to another disk, was made by its owner and is followed; a link
+/// further down must stay under the folder that the top one leads to, or under `root`.
+/// Errors      file_error, naming `what` (table and token), for an absolute path, one with `..`, one that leaves through
+///             a symbolic link, one with a NUL byte, an empty one and one above 4096 bytes.
 inline std::filesystem::path contained_path(const std::filesystem::path& root, const std::string& relative,
                                             const std::string& what) {
-  const auto fail = [&](const char* why) {
+  const auto fail = [&](const std::string& why) {
     std::string shown = relative.substr(0, 120);
     for (char& c : shown) {
       if (c < ' ') { c = '?'; }
@@ -227,16 +256,27 @@ inline std::filesystem::path contained_path(const std::filesystem::path& root, c
   if (relative.find('\0') != std::string::npos) { fail("contains a NUL byte"); }
   const std::filesystem::path part(relative);
   if (part.is_absolute()) { fail("is absolute"); }
+  std::filesystem::path first; // the folder or file at the top
   for (const auto& component : part) {
     if (component == "..") { fail("contains '..'"); }
+    if (first.empty() && component != ".") { first = component; }
   }
+  const auto resolved = [&](const std::filesystem::path& path) {
+    std::error_code error;
+    auto out = std::filesystem::weakly_canonical(path, error);
+    if (error) { fail("cannot be resolved (" + error.message() + ")"); }
+    return out;
+  };
   std::error_code error;
   const auto base = std::filesystem::canonical(root, error);
-  if (error) { fail(("cannot be resolved (" + error.message() + ")").c_str()); }
-  const auto full = std::filesystem::weakly_canonical(base / part, error);
-  if (error) { fail(("cannot be resolved (" + error.message() + ")").c_str()); }
-  const auto [end, ignored] = std::mismatch(base.begin(), base.end(), full.begin(), full.end());
-  if (end != base.end()) { fail("leads outside through a symbolic link"); }
+  if (error) { fail("cannot be resolved (" + error.message() + ")"); }
+  const auto full = resolved(base / part);
+  const auto holds = [&](const std::filesystem::path& folder) {
+    return std::mismatch(folder.begin(), folder.end(), full.begin(), full.end()).first == folder.end();
+  };
+  if (!holds(base) && !holds(resolved(base / first))) {
+    fail("leads outside through a symbolic link below '" + first.string() + "' (only links at the top are followed)");
+  }
   return full;
 }
 

@@ -46,15 +46,34 @@ struct can_bus {
   }
 };
 
+namespace detail {
+
+/// Whether a file is there. A folder that cannot be entered, or is a link to a disk that is not mounted, is no absence.
+inline bool is_can_file(const std::filesystem::path& root, const std::filesystem::path& file) {
+  std::error_code error, ignored;
+  const bool there = std::filesystem::exists(file, error);
+  const auto folder = root / "can_bus";
+  const bool nowhere = std::filesystem::is_symlink(folder, ignored) && !std::filesystem::exists(folder, ignored);
+  if (error || nowhere) {
+    raise<file_error>("sqs::read_can_bus: ", file.string(), " cannot be reached",
+                      nowhere ? ": can_bus is a link to a folder that is not there" : ": " + error.message(),
+                      "; mount its disk or check the permissions");
+  }
+  return there;
+}
+
+} // namespace detail
+
 /// Reads can_bus/SCENE_pose.json and can_bus/SCENE_steeranglefeedback.json below `root`; none if the first is not there
 /// (a few scenes of nuScenes have no messages).
 ///
-/// Errors      file_error naming file, record and field, also for messages that go back in time.
+/// Errors      file_error naming file, record and field, also for messages that go back in time, and for a folder that
+///             cannot be reached.
 inline std::optional<can_bus> read_can_bus(const std::filesystem::path& root, const std::string& scene,
                                            const limits& most = {}) {
   const auto pose = contained_path(root, "can_bus/" + scene + "_pose.json", "the name of the scene");
   const auto steering = contained_path(root, "can_bus/" + scene + "_steeranglefeedback.json", "the name of the scene");
-  if (!std::filesystem::exists(pose)) { return std::nullopt; }
+  if (!detail::is_can_file(root, pose)) { return std::nullopt; }
   can_bus out;
   const auto vector = [](const json_record& r, const char* field) {
     const auto v = r.numbers<3>(field);
@@ -68,7 +87,7 @@ inline std::optional<can_bus> read_can_bus(const std::filesystem::path& root, co
   stream_records(pose, most, [&](const json_record& r) {
     out.poses.push_back({time(r, out.poses), vector(r, "accel"), vector(r, "rotation_rate"), vector(r, "vel")});
   });
-  if (std::filesystem::exists(steering)) {
+  if (detail::is_can_file(root, steering)) {
     stream_records(steering, most, [&](const json_record& r) {
       out.steering.push_back({time(r, out.steering), r.number("value")});
     });

@@ -8,31 +8,71 @@
 
 namespace sqs {
 
-/// Checks the data set in `folder`. Known are the layouts of nuScenes (tables, images, sweeps; lidarseg and the labels
-/// of Occ3D, OpenOcc, SurroundOcc and nuScenes-Occupancy where their folders are) and of SemanticKITTI.
+namespace detail {
+
+/// Folders of tables in `folder`: those called as nuScenes calls them, and others with a sample.json.
+inline std::vector<std::string> nuscenes_versions(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  std::vector<std::string> out;
+  for (const auto& e : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = e.path().filename().string();
+    const bool named = name.starts_with("v1.0-") && e.is_directory(ignored);
+    if (named || (name.starts_with("v") && std::filesystem::exists(e.path() / "sample.json", ignored))) {
+      out.push_back(name);
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// Says that there is no data set, and the command that helps.
+inline void report_nothing(const std::filesystem::path& folder, check_report& report) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const auto whole = fs::absolute(folder).lexically_normal();
+  const auto here = whole.has_filename() ? whole : whole.parent_path(); // without a slash behind it
+  const auto look_in = [](const fs::path& other) { return "dataset_check " + shell_word(other); };
+  if (fs::is_symlink(here, ignored) && !fs::exists(here, ignored)) {
+    const auto target = here.parent_path() / fs::read_symlink(here, ignored);
+    report.add(concat(folder.string(), " is a link to ", target.string(), ", which is not there"),
+               nuscenes_from_nothing(target) + ", or mount the disk that it lies on");
+  } else if (!fs::exists(here, ignored)) {
+    report.add(concat("the folder ", folder.string(), " is missing"), nuscenes_from_nothing(folder));
+  } else if (!fs::is_directory(here, ignored)) {
+    report.add(concat(folder.string(), " is no folder"), look_in(here.parent_path()));
+  } else if (fs::exists(here / "sample.json", ignored)) {
+    report.add(concat(folder.string(), " holds only tables; the data set is the folder that holds it"),
+               look_in(here.parent_path()));
+  } else if (fs::is_directory(here / "town", ignored)) {
+    report.add(concat(folder.string(), " is a town without tables: its writing was stopped"),
+               town_from_nothing(folder));
+  } else {
+    std::vector<fs::path> below;
+    for (const auto& e : fs::directory_iterator(here, ignored)) {
+      if (e.is_directory(ignored) && !nuscenes_versions(e.path()).empty()) { below.push_back(e.path()); }
+    }
+    std::sort(below.begin(), below.end());
+    report.add(concat(folder.string(),
+                      " has no known layout: neither v1.0-*/ with tables of nuScenes nor sequences/NN/ "
+                      "of SemanticKITTI"),
+               below.empty() ? nuscenes_from_nothing(folder) : look_in(below.front()));
+  }
+}
+
+} // namespace detail
+
+/// Checks the data set in `folder`. Known are the layouts of nuScenes (tables, images, sweeps; lidarseg, maps and the
+/// labels of Occ3D, OpenOcc, SurroundOcc and nuScenes-Occupancy where their folders are) and of SemanticKITTI.
 ///
 /// Execution   on `threads` threads; the report does not depend on their number. Nothing is changed on disk.
 /// Errors      none: what is wrong is in the report, also an unknown layout.
 /// Cost        reads every file once, about 100 key frames a second and thread; with `decode = false` only the
 ///             beginnings and ends of images and the sizes of sweeps.
 inline check_report check_dataset(const std::filesystem::path& folder, const check_options& options = {}) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
   check_report report;
   report.folder = folder;
   report.most = options.most;
-  if (!fs::is_directory(folder, ignored)) {
-    report.add(concat(folder.string(), " is no folder"), concat("ls -d ", detail::shell_word(folder.parent_path())));
-    return report;
-  }
-  std::vector<std::string> versions;
-  for (const auto& e : fs::directory_iterator(folder, ignored)) {
-    const std::string name = e.path().filename().string();
-    const bool named = name.starts_with("v1.0-") && e.is_directory(ignored);
-    if (named || (name.starts_with("v") && fs::exists(e.path() / "sample.json", ignored))) { versions.push_back(name); }
-  }
-  std::sort(versions.begin(), versions.end());
-  if (!versions.empty()) {
+  if (const auto versions = detail::nuscenes_versions(folder); !versions.empty()) {
     for (const auto& v : versions) { detail::nuscenes_checker(folder, v, options, report).run(); }
     return report;
   }
@@ -43,9 +83,7 @@ inline check_report check_dataset(const std::filesystem::path& folder, const che
       return report;
     }
   }
-  report.add(concat(folder.string(), " has no known layout: neither v1.0-*/ with tables of nuScenes nor sequences/NN/ "
-                                     "of SemanticKITTI"),
-             concat("ls ", detail::shell_word(folder)));
+  detail::report_nothing(folder, report);
   return report;
 }
 

@@ -91,7 +91,8 @@ inline void check_image_size(const std::string& name, std::uint64_t height, std:
 
 } // namespace detail
 
-/// Decodes a JPEG file held in memory; `name` is its path in messages. Grey files become RGB.
+/// Decodes a JPEG file held in memory; `name` is its path in messages. Grey files become RGB. Pixels come as they are
+/// stored: a rotation in EXIF is not applied, for calibrations speak of the sensor's pixels.
 ///
 /// Errors      file_error naming the path: not a JPEG, damaged, cut short, too many pixels or scans, four colour
 ///             planes.
@@ -111,6 +112,9 @@ inline image decode_jpeg(std::span<const std::byte> file, const std::string& nam
   const guard release{info};
   if (!detail::start_jpeg(info, session, file)) { fail(); }
   detail::check_image_size(name, info.image_height, info.image_width, most);
+  if (info.num_components == 4) {
+    raise<file_error>("sqs::decode_jpeg: ", name, " has four colour planes (CMYK); save it as RGB");
+  }
   image out(static_cast<int>(info.image_height), static_cast<int>(info.image_width));
   if (!detail::decode_jpeg_rows(info, session, out.pixels.data()) || session.damaged) { fail(); }
   return out;
@@ -150,7 +154,7 @@ inline std::vector<std::byte> encode_jpeg(const image& picture, int quality = 90
   return out;
 }
 
-/// Decodes a PNG file held in memory to 8-bit RGB; transparency is laid over black.
+/// Decodes a PNG file held in memory to 8-bit RGB; transparency is laid over black, 16 bits are rounded to 8.
 ///
 /// Errors      file_error naming the path: not a PNG, damaged, cut short, too many pixels.
 inline image decode_png(std::span<const std::byte> file, const std::string& name, const limits& most = {}) {
@@ -163,7 +167,9 @@ inline image decode_png(std::span<const std::byte> file, const std::string& name
     raise<file_error>("sqs::decode_png: ", name, " (", file.size(), " bytes) cannot be decoded: ", png.image.message,
                       "; the file is damaged, cut short or no PNG: fetch it again");
   };
+  if (file.empty()) { raise<file_error>("sqs::decode_png: ", name, " (0 bytes) is empty; fetch it again"); }
   if (png_image_begin_read_from_memory(&png.image, file.data(), file.size()) == 0) { fail(); }
+  png.image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB; // not linear, unless the file says so: as every other reader takes it
   detail::check_image_size(name, png.image.height, png.image.width, most);
   png.image.format = PNG_FORMAT_RGB;
   image out(static_cast<int>(png.image.height), static_cast<int>(png.image.width));

@@ -125,7 +125,8 @@ inline occupancy_labels renumbered(occupancy_labels o, std::span<const std::uint
 /// Source      Occ3D-nuScenes; spec of VoxelSplat 1.3.
 inline occupancy_labels decode_occ3d(std::span<const std::byte> file, const std::string& name,
                                      const limits& most = {}) {
-  const auto arrays = decode_npz(file, name, detail::sample_file_limits(most));
+  const auto arrays =
+      decode_npz(file, name, detail::sample_file_limits(most), {"semantics", "mask_lidar", "mask_camera"});
   const auto read = [&](const char* key, int top) {
     return detail::label_bytes(detail::label_array(arrays, key, occ3d_grid, 0, name), top, key, name);
   };
@@ -160,7 +161,7 @@ inline void write_occ3d(const std::filesystem::path& path, const occupancy_label
 /// Errors      as `decode_occ3d`.
 inline occupancy_labels decode_open_occ(std::span<const std::byte> file, const std::string& name,
                                         const limits& most = {}) {
-  const auto arrays = decode_npz(file, name, detail::sample_file_limits(most));
+  const auto arrays = decode_npz(file, name, detail::sample_file_limits(most), {"semantics", "flow"});
   occupancy_labels o;
   o.grid = occ3d_grid;
   o.free = open_occ_free;

@@ -167,7 +167,7 @@ private:
           const ray_hit hit = bundle.cast(world, 70);
           if (!std::isfinite(hit.t) || hit.t < 1) { continue; }
           const vec3<double> colour = bundle.shade(hit, world, 0.003);
-          out.points.push_back(vec3<float>(hit.t * d));
+          out.points.push_back(static_cast<vec3<float>>(hit.t * d));
           out.intensity.push_back(static_cast<float>(std::clamp(85 * (colour.x + colour.y + colour.z), 0.0, 255.0)));
           out.ring.push_back(b);
           if (hit.what != nullptr && hit.what->actor >= 0) {

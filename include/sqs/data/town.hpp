@@ -21,6 +21,7 @@ inline constexpr std::array<idx, 3> town_scenes{700, 150, 150}; ///< of the offi
 /// Which of a frame's labels are worked out; pictures, LiDAR and boxes always are.
 struct town_contents {
   bool flow = true, occ3d = true, surround_occ = true, masks = true, text = true;
+  bool open_occupancy = false; ///< 10 million voxels: only when asked for
   static constexpr town_contents none() { return {false, false, false, false, false}; }
 };
 
@@ -45,6 +46,7 @@ struct town_frame {
   std::vector<std::int32_t> lidar_instance;
   std::vector<std::string> instances;   ///< tokens, as in the boxes
   occupancy_labels occ3d, surround_occ; ///< ego frame, 0.4 m; LiDAR frame, 0.5 m; with flow and masks
+  occupancy_labels open_occupancy;      ///< LiDAR frame, 0.2 m; 0 is free, classes only
   ego_future future;                    ///< in ref axes; known also beyond the end of the scene
   double ego_speed = 0;                 ///< m/s
   std::vector<town::question_answer> text;
@@ -203,6 +205,15 @@ private:
     };
     if (want.occ3d) { f.occ3d = fill(occ3d_grid, T_town_ego); }
     if (want.surround_occ) { f.surround_occ = fill(surround_occ_grid, T_town_ego * town::T_ego_lidar()); }
+    if (want.open_occupancy) {
+      auto o = town::fill_voxels(exec, stage, {open_occupancy_grid, T_town_ego * town::T_ego_lidar(), velocity});
+      o.flow = {}; // the format has none
+      o.free = 0;
+      for (auto& v : o.semantics) {
+        v = v == 0 ? occupancy_labels::ignore : v == occupancy_free ? std::uint8_t{0} : v; // 0 in files: noise
+      }
+      f.open_occupancy = std::move(o);
+    }
   }
 
   town_options options_;

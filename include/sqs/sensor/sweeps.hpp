@@ -48,9 +48,9 @@ inline swept_points aggregated(std::span<const posed_sweep> sweeps, const se3<do
     const auto lag = static_cast<float>(1e-6 * static_cast<double>(timestamp_us - s.timestamp_us));
     const double close = k == 0 && !options.close_in_first ? 0 : options.close;
     for (std::size_t i = 0; i < s.sweep.points.size(); ++i) {
-      const vec3<double> p(s.sweep.points[i]);
+      const auto p = static_cast<vec3<double>>(s.sweep.points[i]);
       if (std::abs(p.x) < close && std::abs(p.y) < close) { continue; }
-      out.points.push_back(vec3<float>(T_ref_sensor * p));
+      out.points.push_back(static_cast<vec3<float>>(T_ref_sensor * p));
       out.intensity.push_back(i < s.sweep.intensity.size() ? s.sweep.intensity[i] : 0.0f);
       out.lag.push_back(lag);
       if (rings) { out.ring.push_back(s.sweep.ring[i]); }

@@ -52,6 +52,12 @@ public:
       each(raw.substr(1, raw.size() - 2));
     });
   }
+  /// How many elements a list has.
+  std::size_t count(const char* field) const {
+    std::size_t n = 0;
+    for_each_element(field, [&](detail::json_kind, std::string_view) { ++n; });
+    return n;
+  }
   bool has(const char* field) const { return find(field) != nullptr; }
   /// The place of the record in its list, from 0.
   std::size_t row() const { return number_; }
@@ -177,13 +183,17 @@ private:
         raise<file_error>("sqs::parse_json: ", name_, " at byte ", consumed_, ": a record is longer than ", most_record,
                           " bytes; the file is damaged or hostile");
       }
-      buffer_.resize(2 * buffer_.size());
+      buffer_.resize(std::min(2 * buffer_.size(), most_record + 1));
     }
     // To the brim: a record is read again from its start after each refill, so these must be few.
     while (!ended_ && end_ < buffer_.size()) {
       const std::size_t n = read_(buffer_.data() + end_, buffer_.size() - end_);
       ended_ = n == 0;
       end_ += n;
+    }
+    // The mark that some editors put before UTF-8.
+    if (consumed_ == 0 && records_ == 0 && end_ >= 3 && std::string_view(buffer_.data(), 3) == "\xEF\xBB\xBF") {
+      begin_ = 3;
     }
   }
 
@@ -205,33 +215,9 @@ private:
 /// Cost        one pass, about 1 GB/s; 1 MiB of memory whatever the size of the file.
 inline void stream_records(const std::filesystem::path& path, const limits& most,
                            const std::function<void(const json_record&)>& each, const file_calls& calls = {}) {
-  const std::string name = path.string();
-  const auto fail = [&](const char* operation, int code) {
-    raise<file_error>("sqs::stream_records: cannot ", operation, " ", name, ": ", detail::errno_text(code),
-                      "; check the path and its permissions");
-  };
-  detail::open_file file(calls, name, O_RDONLY | O_NONBLOCK); // a pipe without a writer would never open
-  if (!file) { fail("open", errno); }
-  struct stat info {};
-  if (calls.fstat(file.get(), &info) != 0) { fail("stat", errno); }
-  if (!S_ISREG(info.st_mode)) {
-    raise<file_error>("sqs::stream_records: ", name, " is not a regular file; give the path of a file");
-  }
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size > most.file_bytes) {
-    raise<file_error>("sqs::stream_records: ", name, " has ", size, " bytes, above the limit of ", most.file_bytes,
-                      "; raise limits::file_bytes if this file is genuine");
-  }
-  json_record_reader reader(
-      [&](char* to, std::size_t n) {
-        for (;;) {
-          const ssize_t got = calls.read(file.get(), to, n);
-          if (got < 0 && errno == EINTR) { continue; }
-          if (got < 0) { fail("read", errno); }
-          return static_cast<std::size_t>(got);
-        }
-      },
-      name, most, static_cast<std::size_t>(std::clamp<std::uint64_t>(size + 1, 64, 1 << 20)));
+  const detail::input_file file("stream_records", path, most, calls);
+  json_record_reader reader([&](char* to, std::size_t n) { return file.read(to, n); }, file.name(), most,
+                            static_cast<std::size_t>(std::clamp<std::uint64_t>(file.size() + 1, 64, 1 << 20)));
   while (const json_record* record = reader.next()) { each(*record); }
 }
 

@@ -15,8 +15,8 @@ inline constexpr std::pair<std::string_view, std::string_view> npy_types[] = {
     {"<f8", "F64"}, {"<f4", "F32"}, {"<f2", "F16"}, {"<i8", "I64"}, {"<i4", "I32"}, {"<i2", "I16"},
     {"|i1", "I8"},  {"<u8", "U64"}, {"<u4", "U32"}, {"<u2", "U16"}, {"|u1", "U8"},  {"|b1", "BOOL"}};
 
-/// The header is a Python dictionary literal with three keys. Reads exactly what NumPy writes, and nothing more of
-/// Python.
+/// The header is a Python dictionary literal with three keys. Reads what NumPy and others write (quotes of either kind,
+/// Python 2's long integers), and nothing more of Python.
 class npy_header {
 public:
   npy_header(std::string_view text, const byte_reader& in, const limits& most) : text_(text), in_(in), most_(most) {}
@@ -51,7 +51,7 @@ public:
 private:
   static constexpr const char* fix = "; the file is damaged or no .npy file";
   void skip() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) { ++at_; }
+    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos) { ++at_; }
   }
   bool accept(char c) {
     skip();
@@ -65,8 +65,9 @@ private:
     if (!accept(c)) { in_.fail("the header has no '", c, "' at its character ", at_, fix); }
   }
   std::string quoted() {
-    expect('\'');
-    const auto end = text_.find('\'', at_);
+    const char quote = accept('"') ? '"' : '\'';
+    if (quote == '\'') { expect(quote); }
+    const auto end = text_.find(quote, at_);
     if (end == std::string_view::npos || end - at_ > 64) { in_.fail("the header has an endless string", fix); }
     const std::string s(text_.substr(at_, end - at_));
     at_ = end + 1;
@@ -78,8 +79,10 @@ private:
       in_.fail("descr is a structured type; save plain arrays, one per field");
     }
     const std::string d = quoted();
-    for (const auto& [numpy, ours] : npy_types) {
-      if (d == numpy) { out_.dtype = ours; }
+    const bool one_byte =
+        d.size() == 3 && (d[2] == '1') && std::string_view("<>=|").find(d[0]) != std::string_view::npos;
+    for (const auto& [numpy, ours] : npy_types) { // an order of bytes says nothing of one byte
+      if (d == numpy || (one_byte && numpy.ends_with(std::string_view(d).substr(1)))) { out_.dtype = ours; }
     }
     if (out_.dtype.empty()) {
       in_.fail("descr is '", d, "'; only little-endian numbers and truth values are read: convert with astype");
@@ -104,6 +107,7 @@ private:
       const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), n);
       if (error != std::errc() || n < 0) { in_.fail("shape holds something else than counts from 0 on", fix); }
       at_ = static_cast<std::size_t>(end - text_.data());
+      accept('L'); // Python 2
       out_.shape.push_back(n);
       in_.limit(out_.shape.size(), most_.rank, "the number of dimensions", "rank");
       if (!accept(',')) {

@@ -15,6 +15,7 @@ namespace detail {
 struct zip_entry {
   std::string name;
   int method = 0; ///< 0 stored, 8 deflated
+  bool encrypted = false;
   std::uint32_t crc = 0;
   std::uint64_t packed = 0, size = 0, header = 0;
 };
@@ -82,10 +83,7 @@ inline std::vector<zip_entry> zip_directory(std::span<const std::byte> file, con
     e.name = text_of(in.take(name_length, "name"));
     read_zip64(e, byte_reader(in.take(extra_length, "extra field"), name));
     in.take(comment_length, "comment");
-    if ((flags & 1) != 0 || (e.method != 0 && e.method != 8)) {
-      in.fail("'", e.name, "' is ", (flags & 1) != 0 ? "encrypted" : "packed by method " + std::to_string(e.method),
-              "; only stored and deflated entries are read");
-    }
+    e.encrypted = (flags & 1) != 0;
     entries.push_back(std::move(e));
   }
   return entries;
@@ -158,6 +156,10 @@ inline inflated inflate_front(std::span<const std::byte> packed, std::size_t siz
 inline std::vector<std::byte> unpack_npy(const zip_entry& e, std::span<const std::byte> packed, const std::string& name,
                                          const limits& most) {
   const byte_reader in(packed, name);
+  if (e.encrypted || (e.method != 0 && e.method != 8)) {
+    in.fail("it is ", e.encrypted ? "encrypted" : "packed by method " + std::to_string(e.method),
+            "; only stored and deflated entries are read");
+  }
   in.limit(e.size, most.file_bytes, "the unpacked size", "file_bytes");
   if (e.size > in.add(in.mul(e.packed, most.expansion, "the packed size"), 64, "the packed size")) {
     in.fail("it declares ", e.size, " bytes in ", e.packed, " packed ones, above the limit of ", most.expansion,
@@ -187,20 +189,24 @@ inline std::vector<std::byte> unpack_npy(const zip_entry& e, std::span<const std
 
 } // namespace detail
 
-/// Decodes a .npz archive held in memory; names are without `.npy`, other entries are skipped.
+/// Decodes a .npz archive held in memory; names are without `.npy`, other entries are skipped. With `only`, arrays of
+/// other names are skipped too, whatever they hold.
 ///
 /// Errors      file_error naming archive and entry: damage, cut files, wrong check sums, encryption, entries that share
 ///             bytes, sizes that contradict each other, an array that is not what `decode_npy` reads.
 /// Cost        memory for one unpacked array besides the result; nothing is unpacked beyond what headers announce.
 /// Source      APPNOTE.TXT 6.3 (zip), RFC 1951 (deflate), numpy.savez.
 inline std::map<std::string, stored_tensor> decode_npz(std::span<const std::byte> file, const std::string& name,
-                                                       const limits& most = {}) {
+                                                       const limits& most = {},
+                                                       const std::vector<std::string>& only = {}) {
   const auto entries = detail::zip_directory(file, name, most);
   const auto contents = detail::zip_contents(file, name, entries);
   std::map<std::string, stored_tensor> out;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const auto& e = entries[i];
     if (!e.name.ends_with(".npy")) { continue; }
+    const std::string key = e.name.substr(0, e.name.size() - 4);
+    if (!only.empty() && std::find(only.begin(), only.end(), key) == only.end()) { continue; }
     const std::string shown = name + ", entry '" + e.name + "'";
     const auto bytes = detail::unpack_npy(e, contents[i], shown, most);
     const byte_reader in(bytes, shown);
@@ -208,15 +214,16 @@ inline std::map<std::string, stored_tensor> decode_npz(std::span<const std::byte
       in.fail("the check sum is ", detail::hex8(crc32_of(bytes)), " but ", detail::hex8(e.crc),
               " was stored; the archive is damaged");
     }
-    if (!out.emplace(e.name.substr(0, e.name.size() - 4), decode_npy(bytes, shown, most)).second) {
+    if (!out.emplace(key, decode_npy(bytes, shown, most)).second) {
       in.fail("this name occurs twice; the archive is damaged or hostile");
     }
   }
   return out;
 }
 /// `decode_npz` of a file.
-inline std::map<std::string, stored_tensor> read_npz(const std::filesystem::path& path, const limits& most = {}) {
-  return decode_npz(read_file(path, most), path.string(), most);
+inline std::map<std::string, stored_tensor> read_npz(const std::filesystem::path& path, const limits& most = {},
+                                                     const std::vector<std::string>& only = {}) {
+  return decode_npz(read_file(path, most), path.string(), most, only);
 }
 
 namespace detail {

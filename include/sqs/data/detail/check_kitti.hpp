@@ -106,7 +106,8 @@ private:
       one(out, f.occluded, voxels, count / 8, packed);
       one(out, f.label, voxels, count * 2, [&](const auto& p) { read_semantic_kitti(p, {}, options_.limit); });
     }
-    one(out, f.velodyne, "data_odometry_velodyne.zip", 0, [&](const auto& p) { read_velodyne(p, options_.limit); });
+    one(out, f.velodyne, "data_odometry_velodyne.zip", 0,
+        [&](const auto& p) { require_different_points(read_velodyne(p, options_.limit), p); });
     one(out, f.image_2, "data_odometry_color.zip", 0, [&](const auto& p) { read_png(p, options_.limit); });
   }
 

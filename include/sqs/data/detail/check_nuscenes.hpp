@@ -3,11 +3,10 @@
 /// \file
 /// A data set in the layout of nuScenes: tables, then every file they name, then the labels that lie beside them.
 
+#include <sqs/data/detail/check_repairs.hpp>
 #include <sqs/data/detail/check_tables.hpp>
 #include <sqs/data/nuscenes.hpp>
 #include <sqs/data/occupancy_files.hpp>
-
-#include <set>
 
 namespace sqs::detail {
 
@@ -18,75 +17,69 @@ public:
         version_(std::move(version)),
         options_(options),
         report_(report),
-        exec_{.threads = options.threads} {}
+        exec_{.threads = options.threads},
+        again_(root_, version_) {}
 
   void run() {
     report_.layout = report_.layout == "unknown" ? "nuScenes " + version_ : report_.layout + ", " + version_;
     const auto before = report_.problem_count;
-    nuscenes_table_checker(root_ / version_, tables_again(), options_, report_).run();
+    nuscenes_table_checker(root_ / version_, again_.tables(), options_, report_).run();
     if (report_.problem_count > before) { return; } // files cannot be told from broken tables
     std::optional<nuscenes_dataset> set;
     const auto problem = problem_of([&] {
       set.emplace(root_, nuscenes_options{.version = version_, .most = options_.limit, .sweeps = nuscenes_sweeps::all});
     });
     if (problem) {
-      report_.add(*problem, tables_again());
+      report_.add(*problem, again_.tables());
       return;
     }
     check_recordings(*set);
     check_lidarseg(*set);
+    check_maps(*set);
     check_labels(*set);
   }
 
 private:
   using problems = std::vector<data_problem>;
 
-  /// Nothing of a town is for download.
-  std::string town_again() const {
-    return concat("make_town --replace --out ", shell_word(root_), "   # with the options it was made with");
-  }
-  std::string tables_again() const {
-    if (version_ == "v1.0-town") { return town_again(); }
-    return concat("tar -xzf ", version_, version_ == "v1.0-mini" ? ".tgz" : "_meta.tgz", " -C ", shell_word(root_), " ",
-                  version_);
-  }
-  /// Only one of the archives of the full set has the file.
-  std::string file_again(const std::string& name) const {
-    if (version_ == "v1.0-town") { return town_again(); }
-    if (version_ == "v1.0-mini") {
-      return concat("tar -xzf v1.0-mini.tgz -C ", shell_word(root_), " ", shell_word(name));
-    }
-    return concat("for f in ", version_, "*_blobs.tgz; do tar -xzf $f -C ", shell_word(root_), " ", shell_word(name),
-                  " && break; done");
+  /// What is missing of a folder as a whole: the link at the top that it lies behind, or itself; empty if it is there.
+  std::filesystem::path missing_part(const std::filesystem::path& folder) const {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(root_ / folder, ignored)) { return {}; }
+    const std::filesystem::path top = *folder.begin();
+    const bool nowhere =
+        std::filesystem::is_symlink(root_ / top, ignored) && !std::filesystem::exists(root_ / top, ignored);
+    return nowhere ? top : folder;
   }
 
   void check_recordings(const nuscenes_dataset& set) {
     const auto& t = set.tables();
-    std::map<std::filesystem::path, idx> absent; // folders that are missing as a whole: one problem each
-    std::error_code ignored;
+    std::map<std::filesystem::path, std::filesystem::path> missing; // of each folder
+    std::map<std::filesystem::path, idx> absent;                    // missing parts with their files: one problem each
+    const auto folder_of = [&](const auto& r) { return std::filesystem::path(t.filename(r)).parent_path(); };
     for (const auto& r : t.recordings) {
-      const auto folder = std::filesystem::path(t.filename(r)).parent_path();
-      if (const auto at = absent.find(folder); at != absent.end()) {
-        ++at->second;
-      } else if (seen_.insert(folder).second && !std::filesystem::is_directory(root_ / folder, ignored)) {
-        absent[folder] = 1;
-      }
+      const auto folder = folder_of(r);
+      const auto [at, is_new] = missing.try_emplace(folder);
+      if (is_new && !folder.empty()) { at->second = missing_part(folder); }
+      if (!at->second.empty()) { ++absent[at->second]; }
     }
-    for (const auto& [folder, files] : absent) {
-      report_.add(concat("the folder ", (root_ / folder).string(), " is missing with its ", files, " files"),
-                  version_ == "v1.0-town" ? town_again()
-                  : version_ == "v1.0-mini"
-                      ? concat("tar -xzf v1.0-mini.tgz -C ", shell_word(root_), " ", shell_word(folder))
-                      : concat("for f in ", version_, "*_blobs.tgz; do tar -xzf $f -C ", shell_word(root_), " ",
-                               shell_word(folder), "; done"));
+    std::error_code ignored;
+    for (const auto& [part, files] : absent) {
+      if (const auto target = std::filesystem::read_symlink(root_ / part, ignored); !ignored) {
+        report_.add(concat((root_ / part).string(), " is a link to ", target.string(),
+                           ", which is not there; it is missing with its ", files, " files"),
+                    again_.link(part, (root_ / part).parent_path() / target));
+      } else {
+        report_.add(concat("the folder ", (root_ / part).string(), " is missing with its ", files, " files"),
+                    again_.folder(part));
+      }
     }
     check_all(exec_, options_, report_, "images and sweeps", static_cast<idx>(t.recordings.size()),
               [&](idx i, problems& out) {
                 const auto& r = t.recordings[static_cast<std::size_t>(i)];
-                const auto name = t.filename(r);
-                if (absent.contains(std::filesystem::path(name).parent_path())) { return; }
+                if (!missing.at(folder_of(r)).empty()) { return; }
                 const auto problem = problem_of([&] { check_recording(set, r); });
-                if (problem) { out.push_back({*problem, file_again(name)}); }
+                if (problem) { out.push_back({*problem, again_.file(t.filename(r))}); }
               });
     report_.counts["files of sensors"] += static_cast<idx>(t.recordings.size());
   }
@@ -97,7 +90,7 @@ private:
     const bool lidar = set.tables().sensor_of(r).slot == static_cast<int>(nuscenes_tables::lidar_slot);
     if (lidar) {
       if (options_.decode) {
-        read_lidar(path, options_.limit);
+        require_different_points(read_lidar(path, options_.limit), path);
       } else if (bytes == 0 || bytes % 20 != 0) {
         raise<file_error>("sqs::check: ", path.string(), " has ", bytes,
                           " bytes, no multiple of the 20 of a point; it is cut short");
@@ -132,8 +125,6 @@ private:
 
   void check_lidarseg(const nuscenes_dataset& set) {
     const auto& t = set.tables();
-    const std::string archive =
-        version_ == "v1.0-mini" ? "nuScenes-lidarseg-mini-v1.0.tar.bz2" : "nuScenes-lidarseg-all-v1.0.tar.bz2";
     check_all(exec_, options_, report_, "lidarseg", static_cast<idx>(t.lidarseg.size()), [&](idx i, problems& out) {
       const auto& entry = t.lidarseg[static_cast<std::size_t>(i)];
       const nuscenes_row row = entry.first;
@@ -146,14 +137,28 @@ private:
           raise<file_error>("sqs::check: ", path.string(), " has ", bytes, " bytes for the ", points / 20,
                             " points of its sweep, one byte each");
         }
+        if (options_.decode) { read_point_labels(path, static_cast<std::size_t>(bytes), options_.limit); }
       });
-      if (problem) {
-        out.push_back({*problem, version_ == "v1.0-town"
-                                     ? town_again()
-                                     : concat("tar -xjf ", archive, " -C ", shell_word(root_), " ", shell_word(name))});
-      }
+      if (problem) { out.push_back({*problem, again_.lidarseg(name)}); }
     });
     report_.counts["lidarseg files"] += static_cast<idx>(t.lidarseg.size());
+  }
+
+  /// Pictures of maps. Nothing here reads them, so a data set may do without their folder; where it is, one that is
+  /// missing is a download that was cut short.
+  void check_maps(const nuscenes_dataset& set) {
+    std::error_code ignored;
+    for (const auto& m : set.tables().maps) {
+      const auto problem = problem_of([&] {
+        const auto path = contained_path(root_, m.filename, "map.json");
+        if (!std::filesystem::is_directory(path.parent_path(), ignored)) { return; }
+        if (size_of(path) <= 0) {
+          raise<file_error>("sqs::check: the map ", path.string(), " is ", size_of(path) == 0 ? "empty" : "missing");
+        }
+        ++report_.counts["maps"];
+      });
+      if (problem) { report_.add(*problem, again_.map(m.filename)); }
+    }
   }
 
   /// `path` of a sample's labels, `read` them, `again` the command.
@@ -164,12 +169,10 @@ private:
     check_all(exec_, options_, report_, name, set.size(), [&](idx i, problems& out) {
       std::filesystem::path file;
       if (const auto problem = problem_of([&] { file = path(i); })) {
-        out.push_back({*problem, tables_again()}); // a name that is no name
+        out.push_back({*problem, again_.tables()}); // a name that is no name
         return;
       }
-      const auto repair = [&] {
-        return version_ == "v1.0-town" ? town_again() : again(file.lexically_relative(root_));
-      };
+      const auto repair = [&] { return again(file.lexically_relative(root_)); };
       if (size_of(file) < 0) {
         out.push_back({concat("the labels ", file.string(), " of sample ", set.token(i), " are missing"), repair()});
         return;
@@ -182,39 +185,41 @@ private:
   void check_labels(const nuscenes_dataset& set) {
     std::error_code ignored;
     const auto there = [&](const char* folder) { return std::filesystem::is_directory(root_ / folder, ignored); };
-    const auto untar = [&](const std::filesystem::path& p) {
-      return concat("tar -xzf gts.tar.gz -C ", shell_word(root_), " ", shell_word(p));
-    };
-    const auto unzip = [&](const char* archive) {
-      return [this, archive](const std::filesystem::path& p) {
-        return concat("unzip -o ", archive, " ", shell_word(p), " -d ", shell_word(root_));
-      };
-    };
     const auto by_scene = [&](const char* folder) {
       return [&set, at = root_ / folder](idx i) { return occ3d_path(at, set.scene(i), set.token(i)); };
     };
+    using path = std::filesystem::path;
     if (there("gts")) {
-      check_label_set(
-          set, "labels of Occ3D", by_scene("gts"), [&](const auto& p) { read_occ3d(p, options_.limit); }, untar);
+      const auto read = [&](const path& p) {
+        const auto o = read_occ3d(p, options_.limit);
+        if (o.mask_lidar.empty() || o.mask_camera.empty()) {
+          raise<file_error>("sqs::check: ", p.string(), " has no array '",
+                            o.mask_lidar.empty() ? "mask_lidar" : "mask_camera",
+                            "'; without it unseen voxels would be judged");
+        }
+      };
+      check_label_set(set, "labels of Occ3D", by_scene("gts"), read, [&](const path& p) { return again_.occ3d(p); });
     }
     for (const char* folder : {"openocc_v2", "openocc_v2.1"}) {
       if (!there(folder)) { continue; }
       check_label_set(
-          set, "labels of OpenOcc", by_scene(folder), [&](const auto& p) { read_open_occ(p, options_.limit); },
-          unzip("openocc_v2.1.zip"));
+          set, "labels of OpenOcc", by_scene(folder), [&](const path& p) { read_open_occ(p, options_.limit); },
+          [&](const path& p) { return again_.open_occ(p); });
     }
     if (there("dense_voxels_with_semantic")) {
       check_label_set(
           set, "labels of SurroundOcc",
           [&](idx i) { return surround_occ_path(root_ / "dense_voxels_with_semantic", set.lidar_filename(i)); },
-          [&](const auto& p) { read_surround_occ(p, options_.limit); }, unzip("dense_voxels_with_semantic.zip"));
+          [&](const path& p) { read_surround_occ(p, options_.limit); },
+          [&](const path& p) { return again_.surround_occ(p); });
     }
     for (const char* folder : {"nuScenes-Occupancy-v0.1", "nuScenes-Occupancy"}) {
       if (!there(folder)) { continue; }
       check_label_set(
           set, "labels of nuScenes-Occupancy",
           [&](idx i) { return open_occupancy_path(root_ / folder, set.scene_token(i), set.lidar_token(i)); },
-          [&](const auto& p) { read_open_occupancy(p, options_.limit); }, unzip("nuScenes-Occupancy-v0.1.zip"));
+          [&](const path& p) { read_open_occupancy(p, options_.limit); },
+          [&](const path& p) { return again_.open_occupancy(p); });
     }
   }
 
@@ -223,7 +228,7 @@ private:
   const check_options& options_;
   check_report& report_;
   cpu exec_;
-  std::set<std::filesystem::path> seen_;
+  nuscenes_repairs again_;
 };
 
 } // namespace sqs::detail

@@ -5,6 +5,7 @@
 
 #include <sqs/core/file.hpp>
 #include <sqs/exec/parallel.hpp>
+#include <sqs/sensor/sample.hpp>
 
 #include <functional>
 #include <map>
@@ -83,6 +84,17 @@ void check_all(cpu& e, const check_options& o, check_report& report, const std::
       for (auto& p : list) { report.add(std::move(p.what), std::move(p.repair)); }
     }
     if (o.progress) { o.progress(stage, end, n); }
+  }
+}
+
+/// Raises if a sweep tells nothing: what disks and broken copies leave is often a file of the right size, all zero.
+inline void require_different_points(const lidar_sweep& s, const std::filesystem::path& path) {
+  const auto& p = s.points;
+  const auto same = [&](const vec3<float>& q) { return q.x == p[0].x && q.y == p[0].y && q.z == p[0].z; };
+  const bool zero = p[0].x == 0 && p[0].y == 0 && p[0].z == 0;
+  if ((p.size() > 1 || zero) && std::all_of(p.begin(), p.end(), same)) {
+    raise<file_error>("sqs::check: all ", p.size(), " points of ", path.string(), " are (", p[0].x, ", ", p[0].y, ", ",
+                      p[0].z, "); it was not written to its end");
   }
 }
 

@@ -82,6 +82,7 @@ private:
     const auto problem = problem_of([&] {
       stream_records(path, options_.limit, [&](const json_record& r) {
         own.add(nuscenes_token_of(r.text("token")), r.row());
+        if (name == "calibrated_sensor") { see_lens(r); }
         for (auto& c : columns) {
           if (!r.has(c.what->field)) { continue; } // the reader says which it needs
           const auto text = r.text(c.what->field);
@@ -96,11 +97,52 @@ private:
       known_.erase(name);
       return;
     }
+    if (bad_lenses_ > 0 && name == "calibrated_sensor") {
+      report_.add(concat(path.string(), ": ", bad_lenses_, " of ", own.size(), " sensors have a focal length that is ",
+                         "not positive, first ", first_bad_lens_),
+                  repair_);
+    }
     report_.counts[name] += static_cast<idx>(own.size());
     if (const auto twice = own.seal(); twice >= 0) {
       report_.add(concat(path.string(), ", record ", twice, ": its token occurs twice in the table"), repair_);
     }
     for (auto& c : columns) { columns_.push_back(std::move(c)); }
+  }
+
+  void see_lens(const json_record& r) {
+    if (!r.has("camera_intrinsic") || r.count("camera_intrinsic") == 0) { return; } // no camera
+    const auto k = r.matrix<3, 3>("camera_intrinsic");
+    if (k[0][0] > 0 && k[1][1] > 0) { return; }
+    if (bad_lenses_++ == 0) { first_bad_lens_ = concat("in record ", r.row(), ": ", k[0][0], " and ", k[1][1]); }
+  }
+
+  /// Links of a table to itself that run in a circle: a reader that follows them would not end.
+  void find_circles(const column& c, const nuscenes_token_index& rows) {
+    std::vector<std::int32_t> to(rows.size(), -1);
+    for (std::size_t i = 0; i < c.tokens.size(); ++i) { to[c.records[i]] = rows.find(c.tokens[i]); }
+    std::vector<std::uint32_t> walk(rows.size(), 0); // which walk came by first, from 1
+    std::size_t circles = 0, records = 0, first = 0;
+    for (std::uint32_t start = 0; start < to.size(); ++start) {
+      std::size_t at = start;
+      while (walk[at] == 0) {
+        walk[at] = start + 1;
+        if (to[at] < 0) { break; }
+        at = static_cast<std::size_t>(to[at]);
+      }
+      if (to[at] < 0 || walk[at] != start + 1) { continue; } // an end, or ground that was known
+      if (circles++ == 0) { first = at; }
+      std::size_t next = at;
+      do {
+        ++records;
+        next = static_cast<std::size_t>(to[next]);
+      } while (next != at);
+    }
+    if (circles > 0) {
+      report_.add(concat(path_of(c.what->table).string(), ": the values of '", c.what->field, "' of ", records,
+                         " records lead back to where they came from (", circles, circles == 1 ? " circle" : " circles",
+                         "), first through record ", first),
+                  repair_);
+    }
   }
 
   void follow(const nuscenes_table_link& l) {
@@ -118,6 +160,7 @@ private:
                            "' are not in ", l.target, ".json (dangling tokens), first in record ", first),
                     repair_);
       }
+      if (std::string_view(l.table) == l.target) { find_circles(c, target->second); }
       c = {};
     }
   }
@@ -128,6 +171,8 @@ private:
   check_report& report_;
   std::map<std::string, nuscenes_token_index> known_;
   std::vector<column> columns_;
+  std::size_t bad_lenses_ = 0;
+  std::string first_bad_lens_;
 };
 
 } // namespace sqs::detail

@@ -174,9 +174,10 @@ private:
   static std::array<double, 4> intrinsics(const json_record& r) {
     const auto m = r.matrix<3, 3>("camera_intrinsic");
     const bool upright = m[0][1] == 0 && m[1][0] == 0 && m[2][0] == 0 && m[2][1] == 0 && m[2][2] == 1;
-    if (m[0][0] == 0 || m[1][1] == 0 || !upright) {
-      r.fail("camera_intrinsic", concat("is singular or skewed (fx ", m[0][0], ", fy ", m[1][1], ", skew ", m[0][1],
-                                        ", last row ", m[2][0], " ", m[2][1], " ", m[2][2], ")"));
+    if (!(m[0][0] > 0 && m[1][1] > 0) || !upright) {
+      r.fail("camera_intrinsic",
+             concat("is skewed or has a focal length that is not positive (fx ", m[0][0], ", fy ", m[1][1], ", skew ",
+                    m[0][1], ", last row ", m[2][0], " ", m[2][1], " ", m[2][2], ")"));
     }
     return {m[0][0], m[1][1], m[0][2], m[1][2]};
   }

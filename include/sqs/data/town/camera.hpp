@@ -103,7 +103,7 @@ private:
     out_.semantics[i] = label_of(h);
     out_.instance[i] = h.what == nullptr ? no_instance : h.what->instance;
     bool lit = false;
-    light_[i] = light(look(h, d, lit));
+    light_[i] = static_cast<light>(look(h, d, lit));
     // Pixels of one face in one light share a key.
     const auto side = [](double v) { return static_cast<std::uint32_t>(v * 3 + 4); };
     const std::uint32_t thing = far ? 0 : stage_.number_of(h.what) + 1;
@@ -119,14 +119,14 @@ private:
       if (!edge) { continue; }
       // Bright light is compressed before it is averaged, so that one glint does not fill a pixel.
       const auto squeeze = [](colour c) { return (1 / (1 + 0.4 * (c.x + c.y + c.z))) * c; };
-      colour sum = squeeze(colour(light_[at(x, y)]));
+      colour sum = squeeze(static_cast<colour>(light_[at(x, y)]));
       for (int k = 0; k < options_.edge_rays; ++k) {
         const point d = ray(x + dx[k], y + dy[k]);
         bool lit = false;
         sum = sum + squeeze(look(stage_.cast(pose_.translation, d), d, lit));
       }
       sum = (1.0 / (1 + options_.edge_rays)) * sum;
-      light_[at(x, y)] = light((1 / std::max(0.05, 1 - 0.4 * (sum.x + sum.y + sum.z))) * sum);
+      light_[at(x, y)] = static_cast<light>((1 / std::max(0.05, 1 - 0.4 * (sum.x + sum.y + sum.z))) * sum);
     }
   }
 

@@ -73,8 +73,8 @@ inline lidar_frame scan(cpu& e, const stage& s, const se3<double>& T_town_lidar,
     const echo& one = echoes[i];
     if (one.range < 0) { continue; }
     const int ring = static_cast<int>(i % lidar_beams);
-    out.sweep.points.push_back(vec3<float>(static_cast<double>(one.range) *
-                                           beam_direction(static_cast<int>(i / lidar_beams), ring, o.firings)));
+    out.sweep.points.push_back(static_cast<vec3<float>>(
+        static_cast<double>(one.range) * beam_direction(static_cast<int>(i / lidar_beams), ring, o.firings)));
     out.sweep.intensity.push_back(one.intensity);
     out.sweep.ring.push_back(ring);
     out.semantics.push_back(one.label);

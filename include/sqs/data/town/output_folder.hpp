@@ -27,8 +27,8 @@ inline void make_room(const std::filesystem::path& root, const std::string& vers
                               : " is not an empty folder; give an empty one or one that does not exist");
   }
   fs::remove_all(root / version, ignored); // the tables go first
-  for (const char* part :
-       {"samples", "sweeps", "lidarseg", "maps", "gts", "openocc_v2", "dense_voxels_with_semantic", "town"}) {
+  for (const char* part : {"samples", "sweeps", "lidarseg", "maps", "gts", "openocc_v2", "dense_voxels_with_semantic",
+                           "nuScenes-Occupancy", "town"}) {
     fs::remove_all(root / part, ignored);
   }
 }
