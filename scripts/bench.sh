@@ -4,6 +4,7 @@
 #
 # usage: bench.sh [--no-install] [FOLDER | REGEX] [Google Benchmark options]
 #        bench.sh splat                    the benchmarks of one folder
+#        bench.sh splat_cuda               the same of a folder that needs nvcc and a GPU
 #        bench.sh 'forward/C:3'            those whose names match, in all folders
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,13 +19,18 @@ case ${1:-} in
 *) filter=$1; shift ;;
 esac
 sh scripts/install_packages.sh $install bench
-cmake --preset bench >/dev/null
-cmake --build --preset bench
-programs=build/bench/benchmarks/sqs_bench_*
+preset=bench
+case $filter in *_cuda) preset=bench_cuda ;; esac
+cmake --preset "$preset" >/dev/null
+case $preset in
+bench_cuda) cmake --build --preset bench_cuda --target "sqs_bench_$filter" ;;
+*) cmake --build --preset bench ;;
+esac
+programs=build/$preset/benchmarks/sqs_bench_*
 regex=.
 if [ -n "$filter" ]; then
-  if [ -x "build/bench/benchmarks/sqs_bench_$filter" ]; then
-    programs=build/bench/benchmarks/sqs_bench_$filter
+  if [ -x "build/$preset/benchmarks/sqs_bench_$filter" ]; then
+    programs=build/$preset/benchmarks/sqs_bench_$filter
   else
     regex=$filter
   fi

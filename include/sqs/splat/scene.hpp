@@ -40,12 +40,19 @@ template <class T, class Space = host> struct raster_options {
       centre_absgradients{};       ///< [V,G,2] sum over pixels of |dL/d(centre)|; set by backward, needs Config.absgrad
   raster_counts* counts = nullptr; ///< set by forward; must outlive the call
 };
+/// How the way back of the blend goes on a device. The gradients agree up to rounding.
+enum class backward_order {
+  automatic,   ///< by pixel until measurements say otherwise
+  by_pixel,    ///< a thread has a pixel: passes over what does not reach it, stops where it is finished
+  by_gaussian, ///< a thread has a Gaussian: no sums over threads; up to 3 channels on tiles of 16 or 8; some 1000 numbers more for 32 entries
+};
 /// The same for a call on a device, which waits for nothing: it counts there, and the caller reads when he wishes.
 template <class T> struct raster_options<T, device> {
   raster_mask_in<device> mask{};
   /// Most (tile, Gaussian) intersections there is room for, 0: a million and four for each (view, Gaussian) pair. Those
   /// beyond are not drawn, but counted: see `raster_counts::intersections`.
   idx capacity = 0;
+  backward_order order = backward_order::automatic;
   tensor<T, 2, device> radii{}; ///< as above, like the others
   tensor<T, 3, device> centre_gradients{}, centre_absgradients{};
 };

@@ -44,6 +44,19 @@ template <class K> struct feature_plan {
   static constexpr int first_column = K::sh_degree < 0 ? near : K::sh_columns;
 };
 
+/// What the forward pass keeps for the way back that goes Gaussian by Gaussian: before every 32 entries of a tile's list,
+/// for each of its pixels, T and the sums so far. Only where all channels go along with the weights.
+template <class K> struct checkpoint_plan {
+  static constexpr bool possible = feature_plan<K>::features == 0 && K::tile <= 16; ///< the block's memory is small
+  static constexpr bool with_z = K::accumulated || K::expected;
+  static constexpr int z_at = 1 + feature_plan<K>::near, inverse_at = z_at + (with_z ? 1 : 0);
+  static constexpr int numbers = inverse_at + (K::inverse ? 1 : 0), pixels = K::tile * K::tile;
+  /// Checkpoint of entry `n` of a tile's list that begins at `begin`; no two tiles share one.
+  SQS_HD static constexpr idx at(idx tile, idx begin, idx n) { return begin / warp_size + tile + n / warp_size; }
+  /// Checkpoints there may be.
+  static constexpr idx most(idx entries, idx tiles) { return entries / warp_size + tiles + 1; }
+};
+
 /// A pixel while Gaussians pass.
 template <class K, class T> struct pixel_state {
   T t, left = T(1); ///< T as the recursion has it, and as it was when the pixel stopped
@@ -89,13 +102,16 @@ template <class K, class T, bool Lead, int First, int Count> struct blend_kernel
   using place = thread_pixel<K::tile>;
   using plan = feature_plan<K>;
   static constexpr int batch = 128;
-  static constexpr bool with_z = K::accumulated || K::expected;
+  using keeps = checkpoint_plan<K>;
+  static constexpr bool with_z = keeps::with_z;
 
   tile_grid grid;
   list_pointers<T> lists;
   mask_pointers masks;
   const T *colours, *background;
   T *image, *depth, *transmittance;
+  T* checkpoints;     ///< may be null
+  std::int32_t* seen; ///< [tiles], entries that have a checkpoint; only with them
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
     const tile_place at = place_of<K::tile>(grid, t.block());
@@ -106,12 +122,18 @@ template <class K, class T, bool Lead, int First, int Count> struct blend_kernel
     auto* const records = shared_array<struct blend_records, projected_gaussian<T>, batch>(t);
     const idx begin = lists.begin[t.block()],
               end = masks.tiles != nullptr && masks.tiles[t.block()] == 0 ? begin : lists.begin[t.block() + 1];
-    for (idx next = begin; next < end; next += batch) {
+    idx next = begin;
+    for (; next < end; next += batch) {
       if (!t.sync_any(now.pixel.open())) { break; } // after it, nobody reads the last batch any more
       const int count = static_cast<int>(end - next < batch ? end - next : batch);
       for (int i = t.thread(); i < count; i += t.size()) { records[i] = lists.records[lists.record[next + i]]; }
       t.sync();
-      blend_batch(t, here, records, count, now);
+      blend_batch(t, here, records, count, checkpoints_from(t, begin, next), now);
+    }
+    if constexpr (Lead && keeps::possible) {
+      if (checkpoints != nullptr && t.thread() == 0) {
+        seen[t.block()] = static_cast<std::int32_t>((next < end ? next : end) - begin);
+      }
     }
     if (here.pixel >= 0) { store(here.pixel, background + at.view * K::channels, now); }
   }
@@ -123,11 +145,33 @@ private:
     T z{}, inverse_z{}, median{};
   };
 
+  /// Where the thread's numbers of the checkpoint before entry `next` go, or null.
+  template <team Team> SQS_DEVICE T* checkpoints_from(Team& t, idx begin, idx next) const {
+    if (!Lead || !keeps::possible || checkpoints == nullptr) { return nullptr; }
+    return checkpoints + keeps::at(t.block(), begin, next - begin) * (keeps::numbers * keeps::pixels) + t.thread();
+  }
+  SQS_DEVICE static void keep(const sums& now, T* to) {
+    const auto put = [&](int number, const T& x) { to[number * keeps::pixels] = x; };
+    put(0, now.pixel.t);
+    for (int c = 0; c < plan::near; ++c) { put(1 + c, now.near[c]); }
+    if constexpr (with_z) { put(keeps::z_at, now.z); }
+    if constexpr (K::inverse) { put(keeps::inverse_at, now.inverse_z); }
+  }
+
   template <team Team> SQS_DEVICE void blend_batch(Team& t, const place& here, const projected_gaussian<T>* records,
-                                                   int count, sums& now) const {
+                                                   int count, T* kept, sums& now) const {
     const int lane = t.thread() % warp_size;
     for (int base = 0; base < count; base += warp_size) {
-      if (t.ballot(now.pixel.open()) == 0) { return; } // the warp's pixels are finished
+      if constexpr (Lead && keeps::possible) {
+        if (kept != nullptr) { // also of pixels that are finished: others may go on
+          keep(now, kept);
+          kept += keeps::numbers * keeps::pixels;
+        }
+      }
+      if (t.ballot(now.pixel.open()) == 0) { // the warp's pixels are finished
+        if (kept == nullptr) { return; }
+        continue;
+      }
       const int mine = base + lane;
       unsigned left =
           t.ballot(mine < count && reaches<K>(records[mine], here.warp_x, here.warp_y, here.width, here.height));

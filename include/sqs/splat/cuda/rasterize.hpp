@@ -67,6 +67,8 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
     tensor<T, depth_rank, device> depth;
     tensor<T, plane_rank, device> transmittance;
     raster_options<T, device> options;
+    tensor<T, 1, device> checkpoints;     ///< with backward_order::by_gaussian
+    tensor<std::int32_t, 1, device> seen; ///< the same
   };
 
   /// Image, depth, transmittance.
@@ -109,6 +111,11 @@ private:
             "] but must be [", s.rig.size(), ", ", k::channels, "] (one colour per view)");
     expects(s.options.capacity >= 0 && s.options.capacity < (idx{1} << 31),
             "sqs::splat::device_rasterizer: option capacity is ", s.options.capacity, "; give 0 to 2^31 - 1");
+    expects(s.options.order != backward_order::by_gaussian || detail::checkpoint_plan<k>::possible,
+            "sqs::splat::device_rasterizer: option order is by_gaussian, which takes up to 3 channels on tiles of 16; "
+            "the configuration "
+            "has ",
+            k::channels, ": use backward_order::by_pixel");
   }
   /// The shape of an output.
   template <int Rank, class T> static extents<Rank> plane(const saved<T>& s, idx last = 0) {
@@ -205,7 +212,7 @@ private:
     using kernel = detail::blend_kernel<constants<T>, T, Lead, First, Count>;
     launch(e, s.grid.tiles(), kernel::place::threads,
            kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), background.data(), s.image.data(),
-                  s.depth.data(), s.transmittance.data()});
+                  s.depth.data(), s.transmittance.data(), s.checkpoints.data(), s.seen.data()});
   }
   template <int First, class E, class T>
   static void blend_rest(E& e, saved<T>& s, const tensor<T, 2, device>& background) {
@@ -285,7 +292,16 @@ auto device_rasterizer<Config>::forward(E& e, const tensor<T, 2, device>& means,
                                         const camera_rig<T>& rig, const raster_options<T, device>& options) const
     -> result<value<T>, saved<T>> {
   using k = constants<T>;
-  saved<T> s{{means, scales, rotations, opacities, colours}, rig, make_tile_grid<Config>(rig), {}, {}, {}, {}, options};
+  saved<T> s{{means, scales, rotations, opacities, colours},
+             rig,
+             make_tile_grid<Config>(rig),
+             {},
+             {},
+             {},
+             {},
+             options,
+             {},
+             {}};
   check(s, background);
   s.lists = make_lists(e, s);
   s.image = empty<T, plane_rank + 1>(e, plane<plane_rank + 1>(s, k::channels));
@@ -295,6 +311,11 @@ auto device_rasterizer<Config>::forward(E& e, const tensor<T, 2, device>& means,
     s.depth = empty<T, depth_rank>(e, plane<depth_rank>(s, k::depths));
   }
   s.transmittance = empty<T, plane_rank>(e, plane<plane_rank>(s));
+  if (options.order == backward_order::by_gaussian) {
+    using keeps = detail::checkpoint_plan<k>;
+    s.checkpoints = empty<T, 1>(e, {keeps::most(s.lists.capacity, s.grid.tiles()) * keeps::numbers * keeps::pixels});
+    s.seen = empty<std::int32_t, 1>(e, {s.grid.tiles()});
+  }
   blend<true, 0, plan<T>::along>(e, s, background);
   blend_rest<plan<T>::along>(e, s, background);
   value<T> outputs{s.image, s.depth, s.transmittance};
@@ -316,8 +337,24 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
   auto slots = empty<T, 2>(e, {s.lists.capacity, moment_plan<Config>::count});
   auto tile_background = empty<T, 2>(e, {s.grid.tiles(), k::channels});
   auto infinite_tiles = empty<std::int32_t, 1>(e, {s.grid.tiles()});
-  blend_backward<true, 0, plan<T>::along>(e, s, d, slots.data(), tile_background.data(), infinite_tiles.data());
-  blend_backward_rest<plan<T>::along>(e, s, d, slots.data());
+  if (s.checkpoints) {
+    if constexpr (detail::checkpoint_plan<k>::possible) {
+      using kernel = detail::blend_backward_by_gaussian_kernel<Config, T>;
+      launch(e, s.grid.tiles(), kernel::place::threads,
+             kernel{s.grid,
+                    lists_of(s),
+                    masks_of(s),
+                    d,
+                    s.lists.entry.data(),
+                    slots.data(),
+                    {tile_background.data(), infinite_tiles.data()},
+                    s.checkpoints.data(),
+                    s.seen.data()});
+    }
+  } else {
+    blend_backward<true, 0, plan<T>::along>(e, s, d, slots.data(), tile_background.data(), infinite_tiles.data());
+    blend_backward_rest<plan<T>::along>(e, s, d, slots.data());
+  }
   auto background = empty<T, 2>(e, {s.grid.count, k::channels});
   add_by_view(e, s.grid, tile_background.data(), k::channels, background.data(),
               [&](idx v) { return s.grid[v].first_tile; });

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// splat/rasterize/<forward|backward|step>/W:<n>/cuda, float, RGB without depth; also /C:24, and backward/.../by_gaussian.
+// The workloads are those of benchmarks/splat. Without a device the program says so and ends.
+//
+// Times are between two events on the stream, median of 50 after 5; `step` is forward and backward replayed as a CUDA
+// graph. Counters:
+//   pairs    contributing (pixel, Gaussian) pairs, counted on the CPU (see benchmarks/splat); absent with
+//            --without_pairs
+//   CPS, eta pairs per second; CPS * (20 + 2C forward, 45 + 6C backward) / FMA peak of the device, measured here
+//   intersections, MiB  of the lists; most memory of the pool
+// `--export DIR` writes the workloads for tools/peer_gsplat.py and ends.
+
+#include "../splat/baselines.hpp"
+#include "../splat/workloads.hpp"
+#include "instances.hpp"
+
+#include <sqs/tensor/copy.hpp>
+#include <sqs/tensor/npy.hpp>
+
+#include <benchmark/benchmark.h>
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdio>
+
+SQS_SPLAT_ON_CUDA(extern template, subjects::rgb, float);
+SQS_SPLAT_ON_CUDA(extern template, subjects::clipped, float);
+SQS_SPLAT_ON_CUDA(extern template, subjects::features, float);
+
+namespace {
+
+using namespace sqs;
+using workloads::workload;
+
+bool with_pairs = true;
+double device_peak = 0;
+
+void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) {
+    std::fprintf(stderr, "sqs_bench_splat_cuda: %s: %s\n", what, cudaGetErrorString(status));
+    std::exit(1);
+  }
+}
+
+/// A stream with an executor, and a stop watch on it.
+struct stream {
+  sqs::cuda e{};
+  cudaEvent_t start{}, stop{};
+  stream() {
+    check(cudaStreamCreateWithFlags(&e.stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    check(cudaEventCreate(&start), "cudaEventCreate");
+    check(cudaEventCreate(&stop), "cudaEventCreate");
+    open(e);
+  }
+  ~stream() {
+    (void)cudaStreamSynchronize(e.stream);
+    (void)cudaEventDestroy(start), (void)cudaEventDestroy(stop);
+    (void)cudaStreamDestroy(e.stream);
+  }
+  stream(const stream&) = delete;
+  stream& operator=(const stream&) = delete;
+
+  template <class F> double seconds(F&& f) {
+    check(cudaEventRecord(start, e.stream), "cudaEventRecord");
+    f();
+    check(cudaEventRecord(stop, e.stream), "cudaEventRecord");
+    check(cudaEventSynchronize(stop), "cudaEventSynchronize");
+    float ms = 0;
+    check(cudaEventElapsedTime(&ms, start, stop), "cudaEventElapsedTime");
+    return 1e-3 * static_cast<double>(ms);
+  }
+};
+
+/// Pairs of a workload: only the geometry counts, not the channels.
+double pairs_of(const workload& w) {
+  static std::pair<int, double> known{-1, 0};
+  if (!with_pairs || known.first == w.id) { return with_pairs ? known.second : 0; }
+  baselines::task t;
+  t.scene = {w.s.count(),          w.s.means.data(),     w.s.scales.data(),
+             w.s.rotations.data(), w.s.opacities.data(), w.s.colours.data()};
+  for (const auto& v : w.rig) {
+    plain::camera c{{}, {}, v.camera.fx, v.camera.fy, v.camera.cx, v.camera.cy, v.camera.width, v.camera.height};
+    for (int i = 0; i < 9; ++i) { c.rotation[i] = v.T_cam_ref.rotation(i / 3, i % 3); }
+    const auto& at = v.T_cam_ref.translation;
+    c.translation[0] = at.x, c.translation[1] = at.y, c.translation[2] = at.z;
+    t.cameras.push_back(c);
+  }
+  t.numbers.radius_clip = w.clips ? 3 : 0;
+  t.background = w.background.data();
+  known = {w.id, baselines::count_work(t, 8, 4).pairs};
+  return known.second;
+}
+
+/// A workload on the device with everything a pass needs. Lists get as much room as they turn out to need, and an eighth.
+template <splat::raster_config Config> struct subject {
+  static constexpr int channels = Config.channels;
+  stream& s;
+  camera_rig<float> rig;
+  tensor<float, 2, device> means, scales, rotations, colours, background;
+  tensor<float, 1, device> opacities;
+  tensor<float, 4, device> d_image, d_depth;
+  tensor<float, 3, device> d_t;
+  splat::raster_options<float, device> options;
+  splat::raster_counts counts;
+  splat::device_rasterizer<Config> op;
+
+  subject(stream& on, const workload& w)
+      : s(on),
+        rig(w.rig),
+        means(to_device(s.e, w.s.means)),
+        scales(to_device(s.e, w.s.scales)),
+        rotations(to_device(s.e, w.s.rotations)),
+        opacities(to_device(s.e, w.s.opacities)) {
+    auto some = [](auto shape, double low) {
+      auto t = make_tensor<float, std::tuple_size_v<decltype(shape)>>(shape);
+      const auto draw = random_stream::of(20261121, 24);
+      for (idx i = 0; i < t.size(); ++i) { t.data()[i] = static_cast<float>(draw.uniform(i, low, 1)); }
+      return t;
+    };
+    const idx v = rig.size(), h = w.height(), x = w.width();
+    colours = to_device(s.e, channels == 3 ? w.s.colours : some(extents<2>{w.s.count(), channels}, 0));
+    background = to_device(s.e, make_tensor<float, 2>({v, channels}));
+    d_image = to_device(s.e, some(extents<4>{v, h, x, channels}, -0.5));
+    d_depth = to_device(s.e, make_tensor<float, 4>({v, h, x, 0}));
+    d_t = to_device(s.e, make_tensor<float, 3>({v, h, x}));
+    counts = splat::read_counts(s.e, forward().saved.lists.counts);
+    options.capacity = counts.intersections + counts.intersections / 8 + 1024;
+  }
+  auto forward() const {
+    return op.forward(s.e, means, scales, rotations, opacities, colours, background, rig, options);
+  }
+  template <class R> auto backward(const R& r) const { return op.backward(s.e, r.saved, d_image, d_depth, d_t); }
+};
+
+double median(std::vector<double> x) {
+  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
+  return x[x.size() / 2];
+}
+/// Times f; 5 runs first, so that the pool is warm.
+template <class Subject, class F>
+void measure(benchmark::State& state, Subject& x, const workload& w, double flop, F&& f) {
+  for (int i = 0; i < 5; ++i) { f(); }
+  std::vector<double> times;
+  for (auto _ : state) {
+    times.push_back(x.s.seconds(f));
+    state.SetIterationTime(times.back());
+  }
+  const double seconds = median(times), pairs = pairs_of(w);
+  state.counters["median_ms"] = 1e3 * seconds;
+  state.counters["intersections"] = static_cast<double>(x.counts.intersections);
+  state.counters["MiB"] = static_cast<double>(x.s.e.memory().statistics().peak) / (1 << 20);
+  if (pairs > 0) {
+    state.counters["pairs"] = pairs;
+    state.counters["CPS"] = pairs / seconds;
+    state.counters["eta"] = pairs * flop / (seconds * device_peak);
+  }
+}
+
+enum class part { forward, backward, by_gaussian, step };
+
+template <splat::raster_config Config> void run(benchmark::State& state, int id, part what) {
+  static workload w;
+  if (w.rig.size() == 0 || w.id != id) { w = workloads::make(id); }
+  stream s;
+  subject<Config> x(s, w);
+  const double forward_flop = 20 + 2 * Config.channels, backward_flop = 45 + 6 * Config.channels;
+  if (what == part::forward) {
+    measure(state, x, w, forward_flop, [&] { (void)x.forward(); });
+  } else if (what == part::step) { // captured, as a training step would be
+    for (int i = 0; i < 2; ++i) { (void)x.backward(x.forward()); }
+    cudaGraph_t graph{};
+    cudaGraphExec_t replay{};
+    check(cudaStreamBeginCapture(s.e.stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    (void)x.backward(x.forward());
+    check(cudaStreamEndCapture(s.e.stream, &graph), "cudaStreamEndCapture");
+    check(cudaGraphInstantiate(&replay, graph, 0), "cudaGraphInstantiate");
+    measure(state, x, w, forward_flop + backward_flop,
+            [&] { check(cudaGraphLaunch(replay, s.e.stream), "cudaGraphLaunch"); });
+    check(cudaGraphExecDestroy(replay), "cudaGraphExecDestroy");
+    check(cudaGraphDestroy(graph), "cudaGraphDestroy");
+  } else {
+    if (what == part::by_gaussian) { x.options.order = splat::backward_order::by_gaussian; }
+    const auto r = x.forward();
+    measure(state, x, w, backward_flop, [&] { (void)x.backward(r); });
+  }
+}
+
+void add(const std::string& name, int id, part what, bool many = false) {
+  const auto f = many ? &run<subjects::features> : id == 3 ? &run<subjects::clipped> : &run<subjects::rgb>;
+  benchmark::RegisterBenchmark(concat("splat/rasterize/", name, "/cuda").c_str(), f, id, what)
+      ->UseManualTime()
+      ->Iterations(50)
+      ->Unit(benchmark::kMillisecond);
+}
+
+/// DIR/W<n>_<array>.npy, for peers.
+void write_workloads(const std::filesystem::path& folder) {
+  for (int id = 0; id < workloads::count; ++id) {
+    if (!workloads::available(id)) { continue; }
+    const auto w = workloads::make(id);
+    const auto put = [&](const char* name, const auto& t) {
+      write_npy(folder / concat("W", id, "_", name, ".npy"), from_tensor(t));
+    };
+    put("means", w.s.means), put("scales", w.s.scales), put("rotations", w.s.rotations);
+    put("opacities", w.s.opacities), put("colours", w.s.colours);
+    auto poses = make_tensor<float, 3>({w.rig.size(), 4, 4}), intrinsics = make_tensor<float, 3>({w.rig.size(), 3, 3});
+    for (int v = 0; v < w.rig.size(); ++v) {
+      const auto& c = w.rig[v].camera;
+      for (int i = 0; i < 9; ++i) { poses(v, i / 3, i % 3) = w.rig[v].T_cam_ref.rotation.a[i]; }
+      const auto& at = w.rig[v].T_cam_ref.translation;
+      poses(v, 0, 3) = at.x, poses(v, 1, 3) = at.y, poses(v, 2, 3) = at.z, poses(v, 3, 3) = 1;
+      intrinsics(v, 0, 0) = c.fx, intrinsics(v, 1, 1) = c.fy, intrinsics(v, 2, 2) = 1;
+      intrinsics(v, 0, 2) = c.cx, intrinsics(v, 1, 2) = c.cy;
+    }
+    put("poses", poses), put("intrinsics", intrinsics);
+    auto size = make_tensor<std::int32_t, 1>({2});
+    size(0) = w.height(), size(1) = w.width();
+    put("size", size);
+    std::printf("W%d: %lld Gaussians, %d views\n", id, static_cast<long long>(w.s.count()), w.rig.size());
+  }
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--without_pairs") {
+      with_pairs = false;
+    } else if (word == "--export" && i + 1 < argc) {
+      write_workloads(argv[i + 1]);
+      return 0;
+    } else {
+      argv[kept++] = argv[i];
+    }
+  }
+  argc = kept;
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::fprintf(stderr, "sqs_bench_splat_cuda: no CUDA device here, nothing is measured\n");
+    return 0;
+  }
+  {
+    stream s;
+    device_peak = subjects::fma_peak_of_device(s.e);
+    std::fprintf(stderr, "FMA peak %.1f TFLOP/s\n", 1e-12 * device_peak);
+  }
+  for (int id = 0; id < workloads::count; ++id) {
+    if (!workloads::available(id)) { continue; }
+    const std::string w = concat("/W:", id);
+    add("forward" + w, id, part::forward), add("backward" + w, id, part::backward);
+    add("backward" + w + "/by_gaussian", id, part::by_gaussian), add("step" + w, id, part::step);
+    if (id == 7) {
+      add("forward" + w + "/C:24", id, part::forward, true), add("backward" + w + "/C:24", id, part::backward, true);
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) { return 1; }
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs gsplat and this library on the same inputs, on the same GPU, one after the other, and writes one table.
+
+usage: peer_gsplat.py SQS_BENCH_SPLAT_CUDA [--out TABLE.md]
+
+SQS_BENCH_SPLAT_CUDA is the program of `scripts/bench.sh splat_cuda` (build/bench_cuda/benchmarks/sqs_bench_splat_cuda).
+Needs PyTorch with CUDA and gsplat. Times are medians of 50 between CUDA events: forward is gsplat's rasterization() with
+gradients on, backward is that of (image * weights).sum(), so the peer's autograd is in it, as its users have it.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import tempfile
+
+import numpy as np
+
+
+def milliseconds(f, runs=50):
+    import torch
+
+    for _ in range(5):
+        f()
+    times = []
+    for _ in range(runs):
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        f()
+        stop.record()
+        stop.synchronize()
+        times.append(start.elapsed_time(stop))
+    return float(np.median(times))
+
+
+def run_gsplat(folder, workload):
+    import torch
+    from gsplat import rasterization
+
+    def load(name):
+        return torch.from_numpy(np.load(folder / f"{workload}_{name}.npy")).cuda()
+
+    names = ("means", "rotations", "scales", "opacities", "colours")
+    inputs = [load(n).requires_grad_() for n in names]
+    height, width = (int(v) for v in load("size"))
+    poses, intrinsics = load("poses"), load("intrinsics")
+    weights = torch.rand(len(poses), height, width, 3, device="cuda") - 0.5
+    clip = 3.0 if workload == "W3" else 0.0
+
+    def forward():
+        return rasterization(*inputs, poses, intrinsics, width, height, near_plane=0.2, radius_clip=clip, packed=False)[0]
+
+    def step():
+        for x in inputs:
+            x.grad = None
+        (forward() * weights).sum().backward()
+
+    both, ahead = milliseconds(step), milliseconds(forward)
+    return ahead, both - ahead, both
+
+
+def run_ours(program):
+    with tempfile.TemporaryDirectory() as out:
+        report = pathlib.Path(out) / "splat.json"
+        subprocess.run([program, "--without_pairs", f"--benchmark_out={report}", "--benchmark_out_format=json"],
+                       check=True)
+        rows = json.loads(report.read_text())["benchmarks"]
+    # splat/rasterize/<what>/W:<n>[/more]/cuda/iterations:50/manual_time
+    return {tuple(r["name"].split("/")[2:4]): r["median_ms"] for r in rows if r["name"].split("/")[4] == "cuda"}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--out")
+    args = parser.parse_args()
+    import torch
+
+    ours = run_ours(args.program)
+    lines = [f"{torch.cuda.get_device_name()}, milliseconds, median of 50", "",
+             "| workload | ours: forward | backward | step | gsplat: forward | backward | step | step, times faster |",
+             "|---|---|---|---|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([args.program, "--export", folder], check=True)
+        for n in range(9):
+            key = f"W:{n}"
+            if ("forward", key) not in ours:
+                continue
+            mine = [ours[(what, key)] for what in ("forward", "backward", "step")]
+            theirs = run_gsplat(pathlib.Path(folder), f"W{n}")
+            cells = [f"{v:.3f}" for v in (*mine, *theirs)] + [f"{theirs[2] / mine[2]:.2f}"]
+            lines.append(f"| W{n} | " + " | ".join(cells) + " |")
+            print(lines[-1], flush=True)
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if args.out:
+        pathlib.Path(args.out).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
