@@ -5,6 +5,8 @@
 #include "features.hpp"
 
 #include <sqs/exec/emulated_gpu.hpp>
+#include <sqs/splat/contributors.hpp>
+#include <sqs/splat/cuda/contributors.hpp>
 
 namespace {
 
@@ -67,6 +69,25 @@ TEST(device_features, channels_1_24_and_70) {
   // 32 features go along with the colours, 32 and 3 in passes of their own.
   expect_same<raster_config{.channels = 70, .depth = splat::no_depth}>(
       e, scenes::random({.gaussians = 20, .height = 9, .width = 20, .channels = 70, .seed = 25}), 1e-12, 1e-11);
+}
+
+TEST(device_features, contributors_are_those_of_the_cpu) {
+  constexpr raster_config config{};
+  const auto in = scenes::random({.gaussians = 150, .height = 20, .width = 40, .most_opacity = 1.0, .seed = 26});
+  emulator::gpu e{.seed = 8};
+  splat::raster_options<double, device> options;
+  options.capacity = 1 << 14;
+  const auto r = splat::device_rasterizer<config>{}.forward(
+      e, to_device(e, in.s.means), to_device(e, in.s.scales), to_device(e, in.s.rotations),
+      to_device(e, in.s.opacities), to_device(e, in.s.colours), to_device(e, in.background), in.rig, options);
+  const auto got = splat::top_contributors<config, 4>(e, r.saved);
+  cpu host_exec{.threads = 1};
+  const auto wanted = splat::top_contributors<config, 4>(host_exec, features::render<config>(host_exec, in).saved);
+  const auto ids = to_host(e, got.ids);
+  const auto weights = to_host(e, got.weights);
+  EXPECT_LE(worst_of(weights, wanted.weights), 1e-13);
+  EXPECT_TRUE(features::same_bits(ids, wanted.ids));
+  EXPECT_GT(std::count_if(ids.begin(), ids.end(), [](int id) { return id >= 0; }), 1000);
 }
 
 } // namespace

@@ -96,12 +96,40 @@ template <class K, class T> SQS_DEVICE T blend_one(pixel_state<K, T>& s, const T
   return weight;
 }
 
+/// Walks a tile's list, nearest first: calls pass(record) for what may reach the warp's pixels, until none of the block's
+/// is open. Before every 32 entries calls before(entry), all threads, also of warps that are finished; returns where the
+/// walk ended.
+///
+/// Execution   All threads of the block must call it.
+template <class K, class T, int Tile, team Team, class Before, class Pass>
+SQS_DEVICE idx walk_list(Team& t, const list_pointers<T>& lists, idx begin, idx end, const thread_pixel<Tile>& here,
+                         const pixel_state<K, T>& pixel, Before&& before, Pass&& pass) {
+  constexpr int batch = 128;
+  auto* const records = shared_array<struct walked_records, projected_gaussian<T>, batch>(t);
+  const int lane = t.thread() % warp_size;
+  idx next = begin;
+  for (; next < end; next += batch) {
+    if (!t.sync_any(pixel.open())) { return next; } // after it, nobody reads the last batch any more
+    const int count = static_cast<int>(end - next < batch ? end - next : batch);
+    for (int i = t.thread(); i < count; i += t.size()) { records[i] = lists.records[lists.record[next + i]]; }
+    t.sync();
+    for (int base = 0; base < count; base += warp_size) {
+      before(next + base);
+      if (t.ballot(pixel.open()) == 0) { continue; } // the warp's pixels are finished
+      const int mine = base + lane;
+      unsigned left =
+          t.ballot(mine < count && reaches<K>(records[mine], here.warp_x, here.warp_y, here.width, here.height));
+      for (; left != 0; left &= left - 1) { pass(records[base + lowest_bit(left)]); }
+    }
+  }
+  return end;
+}
+
 /// Blends a tile. `First` and `Count`: which features; the pass that leads also has colours, depths and transmittance.
 template <class K, class T, bool Lead, int First, int Count> struct blend_kernel {
   static constexpr const char* name = "sqs::splat::blend";
   using place = thread_pixel<K::tile>;
   using plan = feature_plan<K>;
-  static constexpr int batch = 128;
   using keeps = checkpoint_plan<K>;
   static constexpr bool with_z = keeps::with_z;
 
@@ -119,21 +147,18 @@ template <class K, class T, bool Lead, int First, int Count> struct blend_kernel
     const bool drawn = here.pixel >= 0 && (masks.pixels == nullptr || masks.pixels[here.pixel] != 0);
     sums now;
     now.pixel.t = drawn ? T(1) : T(0);
-    auto* const records = shared_array<struct blend_records, projected_gaussian<T>, batch>(t);
     const idx begin = lists.begin[t.block()],
               end = masks.tiles != nullptr && masks.tiles[t.block()] == 0 ? begin : lists.begin[t.block() + 1];
-    idx next = begin;
-    for (; next < end; next += batch) {
-      if (!t.sync_any(now.pixel.open())) { break; } // after it, nobody reads the last batch any more
-      const int count = static_cast<int>(end - next < batch ? end - next : batch);
-      for (int i = t.thread(); i < count; i += t.size()) { records[i] = lists.records[lists.record[next + i]]; }
-      t.sync();
-      blend_batch(t, here, records, count, checkpoints_from(t, begin, next), now);
-    }
+    const idx stopped = walk_list(
+        t, lists, begin, end, here, now.pixel,
+        [&](idx next) {
+          if constexpr (Lead && keeps::possible) {
+            if (checkpoints != nullptr) { keep(now, checkpoint(t, begin, next)); }
+          }
+        },
+        [&](const projected_gaussian<T>& r) { add(r, here, now); });
     if constexpr (Lead && keeps::possible) {
-      if (checkpoints != nullptr && t.thread() == 0) {
-        seen[t.block()] = static_cast<std::int32_t>((next < end ? next : end) - begin);
-      }
+      if (checkpoints != nullptr && t.thread() == 0) { seen[t.block()] = static_cast<std::int32_t>(stopped - begin); }
     }
     if (here.pixel >= 0) { store(here.pixel, background + at.view * K::channels, now); }
   }
@@ -145,9 +170,8 @@ private:
     T z{}, inverse_z{}, median{};
   };
 
-  /// Where the thread's numbers of the checkpoint before entry `next` go, or null.
-  template <team Team> SQS_DEVICE T* checkpoints_from(Team& t, idx begin, idx next) const {
-    if (!Lead || !keeps::possible || checkpoints == nullptr) { return nullptr; }
+  /// Where the thread's numbers of the checkpoint before entry `next` go.
+  template <team Team> SQS_DEVICE T* checkpoint(Team& t, idx begin, idx next) const {
     return checkpoints + keeps::at(t.block(), begin, next - begin) * (keeps::numbers * keeps::pixels) + t.thread();
   }
   SQS_DEVICE static void keep(const sums& now, T* to) {
@@ -158,26 +182,6 @@ private:
     if constexpr (K::inverse) { put(keeps::inverse_at, now.inverse_z); }
   }
 
-  template <team Team> SQS_DEVICE void blend_batch(Team& t, const place& here, const projected_gaussian<T>* records,
-                                                   int count, T* kept, sums& now) const {
-    const int lane = t.thread() % warp_size;
-    for (int base = 0; base < count; base += warp_size) {
-      if constexpr (Lead && keeps::possible) {
-        if (kept != nullptr) { // also of pixels that are finished: others may go on
-          keep(now, kept);
-          kept += keeps::numbers * keeps::pixels;
-        }
-      }
-      if (t.ballot(now.pixel.open()) == 0) { // the warp's pixels are finished
-        if (kept == nullptr) { return; }
-        continue;
-      }
-      const int mine = base + lane;
-      unsigned left =
-          t.ballot(mine < count && reaches<K>(records[mine], here.warp_x, here.warp_y, here.width, here.height));
-      for (; left != 0; left &= left - 1) { add(records[base + lowest_bit(left)], here, now); }
-    }
-  }
   SQS_DEVICE void add(const projected_gaussian<T>& r, const place& here, sums& now) const {
     const T alpha = alpha_of<K>(r, T(here.x) + T(0.5) - r.x, T(here.y) + T(0.5) - r.y);
     if (alpha == T(0)) { return; }

@@ -4,4 +4,5 @@
 /// The rasterizer on CUDA: `device_rasterizer<Config>` with the executor `cuda`.
 
 #include <sqs/exec/cuda/algorithms.cuh>
+#include <sqs/splat/cuda/contributors.hpp>
 #include <sqs/splat/cuda/rasterize.hpp>
