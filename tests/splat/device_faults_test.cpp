@@ -39,6 +39,7 @@ template <class Team> struct faulty_team {
   template <class T> T shfl_up(T v, int n) { return good.shfl_up(v, now(fault::wrong_lane) ? n ^ 1 : n); }
   template <class T> T shfl_down(T v, int n) { return good.shfl_down(v, now(fault::wrong_lane) ? n ^ 1 : n); }
   template <class T> T shfl_xor(T v, int n) { return good.shfl_xor(v, now(fault::wrong_lane) ? n / 2 : n); }
+  template <class T> void add(T* p, T v) { good.add(p, v); }
   template <class Tag, class T, int N> T* shared() { return good.template shared<Tag, T, N>(); }
 };
 

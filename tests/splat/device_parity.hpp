@@ -101,13 +101,14 @@ rendering_of<Config, T> render_on_cpu(const scenes::inputs<T>& in, const splat::
 template <splat::raster_config Config, class E, class T>
 void expect_same(E& e, const scenes::inputs<T>& in, double image, double gradient,
                  const splat::raster_options<T>& options = {},
-                 splat::backward_order order = splat::backward_order::automatic) {
+                 splat::backward_order order = splat::backward_order::automatic,
+                 splat::gradient_sums sums = splat::gradient_sums::ordered) {
   splat::raster_counts on_cpu, there;
   auto cpu_options = options;
   cpu_options.counts = &on_cpu;
   const auto wanted = render_on_cpu<Config>(in, cpu_options);
   auto device_options = on_device(e, options);
-  device_options.order = order;
+  device_options.order = order, device_options.sums = sums;
   const auto got = render_on<Config>(e, in, device_options, &there);
   EXPECT_LE(worst_of(got.image, wanted.image), image);
   EXPECT_LE(worst_of(got.depth, wanted.depth), 10 * image);

@@ -88,6 +88,32 @@ TEST(device_rasterizer, goes_back_by_gaussian) {
   expect_same<depths>(e, scenes::random({.gaussians = 60, .channels = 2, .seed = 16}), 1e-12, 1e-10, {}, order);
 }
 
+TEST(device_rasterizer, adds_as_it_comes) {
+  emulator::gpu e{.seed = 6};
+  const auto in = scenes::random({.gaussians = 60, .height = 20, .width = 50, .seed = 17});
+  for (const auto order : {splat::backward_order::by_pixel, splat::backward_order::by_gaussian}) {
+    expect_same<plain>(e, in, 1e-12, 1e-11, {}, order, splat::gradient_sums::atomic);
+  }
+}
+
+// The pool never holds more than was announced, and what was announced is no multiple of it.
+TEST(device_rasterizer, announces_its_memory) {
+  const auto in = scenes::random({.gaussians = 400, .height = 64, .width = 64, .seed = 18});
+  for (const bool atomic : {false, true}) {
+    for (const auto order : {splat::backward_order::by_pixel, splat::backward_order::by_gaussian}) {
+      auto options = room_for(60000);
+      options.order = order;
+      options.sums = atomic ? splat::gradient_sums::atomic : splat::gradient_sums::ordered;
+      emulator::gpu e;
+      (void)render_on<plain>(e, in, options);
+      const auto announced = splat::device_rasterizer<plain>::query_bytes(in.rig, 400, options);
+      const auto used = e.memory().statistics().peak;
+      EXPECT_LE(used, announced);
+      EXPECT_GT(2.0 * static_cast<double>(used), static_cast<double>(announced) - (1 << 22));
+    }
+  }
+}
+
 // A correct kernel gives the same bits however its threads are ordered.
 TEST(device_rasterizer, gives_the_same_bits_for_every_order_of_threads) {
   const auto in = scenes::random({.gaussians = 80, .height = 40, .width = 50, .seed = 9});

@@ -288,6 +288,7 @@ public:
   template <class T> T shfl_down(T v, int n) { return exchange(v, lane() + n < warp_size ? thread_ + n : thread_); }
   template <class T> T shfl_xor(T v, int n) { return exchange(v, thread_ - lane() + ((lane() ^ n) & (warp_size - 1))); }
 
+  template <class T> void add(T* p, T v) { *p = static_cast<T>(*p + v); }
   template <class Tag, class T, int N> T* shared() {
     static_assert(std::is_trivially_copyable_v<T>, "shared memory holds trivially copyable values only");
     return reinterpret_cast<T*>(runner_->shared(&detail::shared_key<Tag, T, N>::value, sizeof(T) * N));

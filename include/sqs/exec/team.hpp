@@ -25,6 +25,7 @@ inline constexpr int warp_size = 32;
 ///   ballot(p)           bit i: p holds for lane i of the warp
 ///   shfl(v, lane), shfl_up(v, n), shfl_down(v, n), shfl_xor(v, n)
 ///                       the value of another lane of the warp, all 32 must come; where there is none, the own `v`
+///   add(p, v)           adds v to *p, which other threads of the grid may do at the same time, in any order
 ///   shared<Tag, T, N>() the block's array of N values, not initialised; one array per Tag
 template <class Team>
 concept team = requires(Team& t, float v, int n) {
@@ -40,6 +41,7 @@ concept team = requires(Team& t, float v, int n) {
   { t.shfl_up(v, n) } -> std::same_as<float>;
   { t.shfl_down(v, n) } -> std::same_as<float>;
   { t.shfl_xor(v, n) } -> std::same_as<float>;
+  t.add(static_cast<float*>(nullptr), v);
   { t.template shared<void, float, 1>() } -> std::same_as<float*>;
 };
 
@@ -150,6 +152,7 @@ struct cuda_team {
     return __shfl_down_sync(0xffffffffu, v, static_cast<unsigned>(n));
   }
   template <class T> SQS_DEVICE T shfl_xor(T v, int n) const { return __shfl_xor_sync(0xffffffffu, v, n); }
+  template <class T> SQS_DEVICE void add(T* p, T v) const { atomicAdd(p, v); }
   template <class Tag, class T, int N> SQS_DEVICE T* shared() const {
     // Bytes, because a shared variable may have no constructor.
     alignas(T) __shared__ unsigned char bytes[sizeof(T) * N];

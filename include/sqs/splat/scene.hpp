@@ -46,6 +46,11 @@ enum class backward_order {
   by_pixel,    ///< a thread has a pixel: passes over what does not reach it, stops where it is finished
   by_gaussian, ///< a thread has a Gaussian: no sums over threads; up to 3 channels on tiles of 16 or 8; some 1000 numbers more for 32 entries
 };
+/// How the entries' sums of a Gaussian are added on a device.
+enum class gradient_sums {
+  ordered, ///< from memory of their own, in a fixed order: the same bits in every run
+  atomic,  ///< as they come: less memory, another rounding in every run
+};
 /// The same for a call on a device, which waits for nothing: it counts there, and the caller reads when he wishes.
 template <class T> struct raster_options<T, device> {
   raster_mask_in<device> mask{};
@@ -53,6 +58,7 @@ template <class T> struct raster_options<T, device> {
   /// beyond are not drawn, but counted: see `raster_counts::intersections`.
   idx capacity = 0;
   backward_order order = backward_order::automatic;
+  gradient_sums sums = gradient_sums::ordered;
   tensor<T, 2, device> radii{}; ///< as above, like the others
   tensor<T, 3, device> centre_gradients{}, centre_absgradients{};
 };

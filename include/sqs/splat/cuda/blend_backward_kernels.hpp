@@ -112,6 +112,21 @@ template <class K, class T> struct tile_gradient_pointers {
   }
 };
 
+/// Where the sums of the lists' entries go: each to a row of its own, or all of a pair to one.
+template <int Width, class T> struct entry_sums {
+  T* rows;                 ///< [capacity, Width], or [V G, Width] of zeros
+  const std::int32_t* row; ///< of each entry
+  bool atomic;
+  template <team Team> SQS_DEVICE void put(Team& t, idx entry, int i, T sum) const {
+    T* const to = rows + idx{row[entry]} * Width + i;
+    if (!atomic) {
+      *to = sum;
+    } else if (sum != T(0)) {
+      t.add(to, sum);
+    }
+  }
+};
+
 /// Replays a tile. The pass that leads has all but the sums of features from `First` on; others only have those of
 /// their features, for which they compute the weights again.
 template <raster_config Config, class T, bool Lead, int First, int Count> struct blend_backward_kernel {
@@ -134,8 +149,7 @@ template <raster_config Config, class T, bool Lead, int First, int Count> struct
   mask_pointers masks;
   const T* colours;
   gradient_pointers<T> d;
-  const std::int32_t* entries;        ///< which entry each of the lists' is
-  T* slots;                           ///< [capacity, moments::count], by entry
+  entry_sums<moments::count, T> out;
   tile_gradient_pointers<K, T> tiles; ///< set by the pass that leads
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
@@ -164,8 +178,7 @@ template <raster_config Config, class T, bool Lead, int First, int Count> struct
       add_warps(t, next, count, partial, reached);
     }
     for (idx p = next + t.thread(); p < end; p += t.size()) { // nobody looked at them
-      T* const to = slots + idx{entries[p]} * moments::count + first_sum;
-      for (int i = 0; i < sums; ++i) { to[i] = T(0); }
+      for (int i = 0; i < sums; ++i) { out.put(t, p, first_sum + i, T(0)); }
     }
   }
 
@@ -229,7 +242,7 @@ private:
       for (int warp = 0; warp < place::warps; ++warp) {
         if ((reached[warp] >> e & 1u) != 0) { sum += partial[(warp * batch + e) * sums + s]; }
       }
-      slots[idx{entries[next + e]} * moments::count + first_sum + s] = sum;
+      out.put(t, next + e, first_sum + s, sum);
     }
   }
 };
@@ -251,8 +264,7 @@ template <raster_config Config, class T> struct blend_backward_by_gaussian_kerne
   list_pointers<T> lists;
   mask_pointers masks;
   gradient_pointers<T> d;
-  const std::int32_t* entries; ///< which entry each of the lists' is
-  T* slots;                    ///< [capacity, moments::count], by entry
+  entry_sums<moments::count, T> out;
   tile_gradient_pointers<K, T> tiles;
   const T* checkpoints;
   const std::int32_t* seen;
@@ -281,8 +293,7 @@ template <raster_config Config, class T> struct blend_backward_by_gaussian_kerne
                     lists.records[lists.record[begin + (n < count ? n : count - 1)]], n < count, value);
       }
       if (n >= count) { continue; }
-      T* const to = slots + idx{entries[begin + n]} * moments::count;
-      for (int i = 0; i < moments::count; ++i) { to[i] = value[i]; }
+      for (int i = 0; i < moments::count; ++i) { out.put(t, begin + n, i, value[i]); }
     }
   }
 

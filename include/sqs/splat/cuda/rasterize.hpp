@@ -91,8 +91,34 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
                         const tensor<T, depth_rank, device>& d_depth,
                         const tensor<T, plane_rank, device>& d_transmittance) const;
 
+  /// Most memory a forward and a backward pass take from the executor's pool together, for a capacity that is given.
+  template <class T>
+  static std::size_t query_bytes(const camera_rig<T>& rig, idx gaussians, const raster_options<T, device>& options) {
+    using k = constants<T>;
+    using keeps = detail::checkpoint_plan<k>;
+    expects(gaussians >= 0 && options.capacity > 0, "sqs::splat::query_bytes: ", gaussians,
+            " Gaussians and a capacity of ", options.capacity,
+            "; counts are not negative, and the capacity must be given");
+    const auto grid = make_tile_grid<Config>(rig);
+    const idx pairs = gaussians * grid.count, entries = options.capacity, number = sizeof(T);
+    constexpr idx width = moment_plan<Config>::count, record = sizeof(projected_gaussian<T>);
+    const bool atomic = options.sums == gradient_sums::atomic;
+    // Records, boxes, coverage, two keys and three numbers of 4 or 8 bytes; moments.
+    const idx of_pairs = pairs * (record + 16 + 2 * number + 8 + 8 + width * number);
+    const idx of_entries = entries * (2 * 4 + 3 * 4 + 8 + (atomic ? 0 : width * number));
+    const idx kept = options.order == backward_order::by_gaussian
+                         ? keeps::most(entries, grid.tiles()) * keeps::numbers * keeps::pixels * number
+                         : 0;
+    const idx images =
+        grid.pixels() * (k::channels + k::depths + 1) * number + grid.tiles() * (24 + k::channels * number);
+    const idx gradients = gaussians * (11 + k::columns + 1) * number + pairs * 24 * number / 100;
+    const idx sorting = std::max(pairs * (number + 4), entries * 8) + (idx{1} << 22); // what the device's sort asks for
+    return static_cast<std::size_t>(of_pairs + of_entries + kept + images + gradients + sorting);
+  }
+
 private:
   template <class T> using plan = detail::feature_plan<constants<T>>;
+  template <class T> using sums_of = detail::entry_sums<moment_plan<Config>::count, T>;
 
   template <class T> static void check(const saved<T>& s, const tensor<T, 2, device>& background) {
     using k = constants<T>;
@@ -223,19 +249,19 @@ private:
     }
   }
   template <bool Lead, int First, int Count, class E, class T>
-  static void blend_backward(E& e, const saved<T>& s, const detail::gradient_pointers<T>& d, T* slots, T* background,
-                             std::int32_t* infinite) {
+  static void blend_backward(E& e, const saved<T>& s, const detail::gradient_pointers<T>& d, const sums_of<T>& out,
+                             T* background, std::int32_t* infinite) {
     using kernel = detail::blend_backward_kernel<Config, T, Lead, First, Count>;
     launch(e, s.grid.tiles(), kernel::place::threads,
-           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), d, s.lists.entry.data(), slots,
-                  background, infinite});
+           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), d, out, background, infinite});
   }
-  template <int First, class E, class T>
-  static void blend_backward_rest(E& e, const saved<T>& s, const detail::gradient_pointers<T>& d, T* slots) {
+  template <int First, class E, class T> static void blend_backward_rest(E& e, const saved<T>& s,
+                                                                         const detail::gradient_pointers<T>& d,
+                                                                         const sums_of<T>& out) {
     if constexpr (First < plan<T>::features) {
       constexpr int count = std::min(plan<T>::room, plan<T>::features - First);
-      blend_backward<false, First, count>(e, s, d, slots, static_cast<T*>(nullptr), nullptr);
-      blend_backward_rest<First + count>(e, s, d, slots);
+      blend_backward<false, First, count>(e, s, d, out, static_cast<T*>(nullptr), nullptr);
+      blend_backward_rest<First + count>(e, s, d, out);
     }
   }
 
@@ -247,17 +273,12 @@ private:
     launch(e, grid.count, warp_size, kernel);
   }
 
-  template <class E, class T> static gradients<T> project_backward(E& e, const saved<T>& s, const T* slots,
+  template <class E, class T> static gradients<T> project_backward(E& e, const saved<T>& s, const T* moments,
                                                                    const idx* infinite,
                                                                    tensor<T, 2, device> background) {
     using k = constants<T>;
     using kernel = detail::project_backward_kernel<Config, T>;
-    constexpr int width = moment_plan<Config>::count, threads = detail::pair_threads;
-    const idx g = s.gaussians.count(), n = g * s.grid.count, gaussian_blocks = blocks(g, kernel::threads);
-    auto moments = empty<T, 2>(e, {n, width});
-    launch(e, blocks(n * width, threads), threads,
-           detail::add_entries_kernel<width, T>{s.lists.pairs.data(), s.lists.boxes.data(), s.lists.coverage.data(),
-                                                s.lists.first.data(), n, s.lists.capacity, slots, moments.data()});
+    const idx g = s.gaussians.count(), gaussian_blocks = blocks(g, kernel::threads);
     auto means = empty<T, 2>(e, {g, 3}), scales = empty<T, 2>(e, {g, 3}), rotations = empty<T, 2>(e, {g, 4});
     auto opacities = empty<T, 1>(e, {g});
     auto colours = zeros<T, 2>(e, {g, k::columns});
@@ -267,7 +288,7 @@ private:
                    {},
                    s.grid.count,
                    s.lists.boxes.data(),
-                   moments.data(),
+                   moments,
                    infinite,
                    {means.data(), scales.data(), rotations.data(), opacities.data(), colours.data(), centres.data(),
                     absolutes.data()},
@@ -334,7 +355,13 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
           s.depth.size(), " and ", s.transmittance.size(), "; give them the shapes of the outputs");
   const detail::gradient_pointers<T> d{d_image.data(), d_depth.data(), d_transmittance.data(),
                                        s.image.data(), s.depth.data(), s.transmittance.data()};
-  auto slots = empty<T, 2>(e, {s.lists.capacity, moment_plan<Config>::count});
+  const bool atomic = s.options.sums == gradient_sums::atomic;
+  const idx pairs = s.gaussians.count() * s.grid.count;
+  constexpr int width = moment_plan<Config>::count;
+  auto moments = atomic ? zeros<T, 2>(e, {pairs, width}) : empty<T, 2>(e, {pairs, width});
+  auto slots = empty<T, 2>(e, {atomic ? 0 : s.lists.capacity, width});
+  const sums_of<T> out{atomic ? moments.data() : slots.data(), atomic ? s.lists.list.data() : s.lists.entry.data(),
+                       atomic};
   auto tile_background = empty<T, 2>(e, {s.grid.tiles(), k::channels});
   auto infinite_tiles = empty<std::int32_t, 1>(e, {s.grid.tiles()});
   if (s.checkpoints) {
@@ -345,15 +372,14 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
                     lists_of(s),
                     masks_of(s),
                     d,
-                    s.lists.entry.data(),
-                    slots.data(),
+                    out,
                     {tile_background.data(), infinite_tiles.data()},
                     s.checkpoints.data(),
                     s.seen.data()});
     }
   } else {
-    blend_backward<true, 0, plan<T>::along>(e, s, d, slots.data(), tile_background.data(), infinite_tiles.data());
-    blend_backward_rest<plan<T>::along>(e, s, d, slots.data());
+    blend_backward<true, 0, plan<T>::along>(e, s, d, out, tile_background.data(), infinite_tiles.data());
+    blend_backward_rest<plan<T>::along>(e, s, d, out);
   }
   auto background = empty<T, 2>(e, {s.grid.count, k::channels});
   add_by_view(e, s.grid, tile_background.data(), k::channels, background.data(),
@@ -361,7 +387,13 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
   auto infinite = empty<idx, 1>(e, {1});
   launch(e, 1, detail::pair_threads,
          detail::add_counts_kernel{{infinite_tiles.data()}, {s.grid.tiles()}, infinite.data()});
-  return project_backward(e, s, slots.data(), infinite.data(), std::move(background));
+  if (!atomic) {
+    launch(e, blocks(pairs * width, detail::pair_threads), detail::pair_threads,
+           detail::add_entries_kernel<width, T>{s.lists.pairs.data(), s.lists.boxes.data(), s.lists.coverage.data(),
+                                                s.lists.first.data(), pairs, s.lists.capacity, slots.data(),
+                                                moments.data()});
+  }
+  return project_backward(e, s, moments.data(), infinite.data(), std::move(background));
 }
 
 } // namespace sqs::splat
