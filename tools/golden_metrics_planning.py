@@ -39,13 +39,19 @@ def by_polygons(path, obstacles):
     return out
 
 
+def cells_of(points, cell):
+    """On a raster of +-50 m whose constants are in single precision."""
+    size, first = np.full(2, cell, np.float32), np.full(2, -50 + cell / 2, np.float32)
+    return np.round((points - first + size / 2.0) / size).astype(np.int32)
+
+
 def raster(obstacles, cell, vehicles_only, ahead_is_down):
     n = round(100 / cell)
     image = np.zeros((n, n))
     for o in obstacles:
         if vehicles_only and not o[5]:
             continue
-        at = np.round((corners(*o[:5]) + 50) / cell).astype(np.int32)
+        at = cells_of(corners(*o[:5]), cell)
         # ST-P3 has the road ahead as rows, OmniDrive as columns: outlines differ in a few cells.
         cv2.fillPoly(image, [at[:, ::-1].copy() if ahead_is_down else at], 1.0)
     return image if ahead_is_down else image.T  # [ahead, left]
@@ -67,6 +73,21 @@ def by_raster(path, obstacles, cell, ahead, turning, vehicles_only):
         before = path[t]
         at = np.clip((np.array(path[t]) / np.float64(np.float32(cell)) + used).astype(int), 0, n - 1)
         out.append(bool(raster(obstacles[t], cell, vehicles_only, not turning)[at[:, 0], at[:, 1]].any()))
+    return out
+
+
+def outside(path, rule):
+    """Whether the vehicle stands beyond a strip of the raster: now and at each step (OmniDrive's boundary)."""
+    a, b, low, high = rule
+    row, column = np.mgrid[0:1000, 0:1000]
+    drivable = (a * row + b * column >= low) & (a * row + b * column <= high)
+    out, before = [], (0.0, 0.0)
+    for x, y in [(0.0, 0.0)] + path:
+        yaw = float(np.arctan2(y - before[1], x - before[0]))
+        image = np.zeros((1000, 1000))
+        cv2.fillPoly(image, [cells_of(corners(x + 0.5 + 0.985793, y, 4.08, 1.85, yaw), 0.1)], 1.0)
+        before = (x, y)
+        out.append(bool(((drivable == 0) & (image == 1)).any()))
     return out
 
 
@@ -99,7 +120,13 @@ def main():
         cv2.fillPoly(image, [at[:, ::-1].copy()], 1)
         x, y = np.nonzero(image)
         filled.append({"corners": at.tolist(), "sums": [len(x), int(x.sum()), int(y.sum()), int((x * y).sum())]})
-    json.dump({"scenes": scenes, "filled": filled}, sys.stdout, separators=(",", ":"))
+    boundary = []
+    for s in scenes + [{"path": [(9.0 * t, 0.5 * t) for t in range(1, 7)]}]:  # the last one drives off the raster
+        a, b = draw.randint(-9, 9), draw.choice([-9, -2, 0, 1, 5, 9])
+        middle = a * 500 + b * 515
+        rule = (a, b, middle - draw.randint(5, 600), middle + draw.randint(5, 600))
+        boundary.append({"path": s["path"], "strip": rule, "outside": outside(s["path"], rule)})
+    json.dump({"scenes": scenes, "filled": filled, "boundary": boundary}, sys.stdout, separators=(",", ":"))
     print()
 
 

@@ -4,6 +4,7 @@
 #include <sqs/core/random.hpp>
 #include <sqs/metric/captions.hpp>
 #include <sqs/metric/detection.hpp>
+#include <sqs/metric/drivable.hpp>
 #include <sqs/metric/occupancy_scores.hpp>
 #include <sqs/metric/ray_iou.hpp>
 
@@ -85,8 +86,20 @@ void captions(benchmark::State& state) {
     return s;
   };
   for (auto& c : set) { c = {sentence(), {sentence()}}; }
-  for (auto _ : state) { benchmark::DoNotOptimize(metric::score_captions(set).cider); }
+  const auto how = static_cast<metric::caption_words>(state.range(0));
+  for (auto _ : state) { benchmark::DoNotOptimize(metric::score_captions(set, how).cider); }
 }
-BENCHMARK(captions)->Unit(benchmark::kSecond);
+BENCHMARK(captions)
+    ->Arg(static_cast<int>(metric::caption_words::as_written))
+    ->Arg(static_cast<int>(metric::caption_words::ptb))
+    ->Unit(benchmark::kSecond);
+
+void boundary(benchmark::State& state) {
+  std::vector<vec2<double>> path;
+  for (int t = 1; t <= 6; ++t) { path.push_back({4.0 * t, 0.1 * t * t}); }
+  const auto area = metric::make_drivable_area([](double, double y) { return std::abs(y) < 5; });
+  for (auto _ : state) { benchmark::DoNotOptimize(metric::outside(path, area)); }
+}
+BENCHMARK(boundary)->Unit(benchmark::kMicrosecond);
 
 } // namespace

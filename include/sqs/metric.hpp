@@ -10,6 +10,7 @@
 #include <sqs/metric/detection_config.hpp>
 #include <sqs/metric/detection_curve.hpp>
 #include <sqs/metric/detection_json.hpp>
+#include <sqs/metric/drivable.hpp>
 #include <sqs/metric/occupancy_scores.hpp>
 #include <sqs/metric/planning.hpp>
 #include <sqs/metric/ray_cast.hpp>

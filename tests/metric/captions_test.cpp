@@ -6,6 +6,7 @@
 #include <sqs/metric/captions.hpp>
 #include <sqs/tensor/json.hpp>
 
+#include <array>
 #include <fstream>
 
 namespace {
@@ -99,14 +100,105 @@ TEST(captions, without_the_last_of_each_sample) {
               HasSubstr("7 captions in 2 groups"));
 }
 
+std::vector<std::string> words_of(std::string_view sentence, caption_words how) {
+  return metric::detail::tokens_of(std::array{sentence}, how)[0];
+}
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const auto& w : words) { out += (out.empty() ? "" : " ") + w; }
+  return out;
+}
+
 TEST(captions, words) {
-  using metric::detail::tokens_of;
   using words = std::vector<std::string>;
-  EXPECT_EQ(tokens_of(" The  car,\tstops. ", caption_words::as_written), (words{"The", "car,", "stops."}));
-  EXPECT_EQ(tokens_of("The Car", caption_words::lower_case), (words{"the", "car"}));
-  EXPECT_EQ(tokens_of("The car's 3.5 m away, isn't it?", caption_words::penn_like),
+  EXPECT_EQ(words_of(" The  car,\tstops. ", caption_words::as_written), (words{"The", "car,", "stops."}));
+  EXPECT_EQ(words_of("The Car", caption_words::lower_case), (words{"the", "car"}));
+  EXPECT_EQ(words_of("The car's 3.5 m away, isn't it?", caption_words::ptb),
             (words{"the", "car", "'s", "3.5", "m", "away", "is", "n't", "it"}));
-  EXPECT_EQ(tokens_of("\"Stop!\" (now) - yes", caption_words::penn_like), (words{"stop", "now", "yes"}));
+  EXPECT_EQ(words_of("\"Stop!\" (now) - yes", caption_words::ptb), (words{"stop", "-lrb-", "now", "-rrb-", "yes"}));
+  EXPECT_EQ(words_of("", caption_words::ptb), words{});
+  EXPECT_EQ(words_of("...\n--", caption_words::ptb), words{});
+}
+
+TEST(captions, words_of_the_toolkit) {
+  const std::filesystem::path path = std::string(SQS_TEST_SOURCE_DIR) + "/metric/golden/caption_words.json";
+  const auto bytes = read_file(path);
+  const auto golden = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+  std::vector<std::string> texts, want;
+  for (const auto& t : *golden.find("texts")->as<json_value::array>()) { texts.push_back(*t.as<std::string>()); }
+  for (const auto& w : *golden.find("words")->as<json_value::array>()) { want.push_back(*w.as<std::string>()); }
+  ASSERT_EQ(texts.size(), want.size());
+  const std::vector<std::string_view> lines(texts.begin(), texts.end());
+  const auto have = metric::detail::tokens_of(lines, caption_words::ptb);
+  for (std::size_t i = 0; i < texts.size(); ++i) { EXPECT_EQ(joined(have[i]), want[i]) << texts[i]; }
+  // Scores of words split here are those of words split there.
+  std::vector<caption> split;
+  for (std::size_t i = 0; i + 2 < texts.size(); i += 3) {
+    auto third = have[i];
+    third.insert(third.begin(), have[i + 2].begin(),
+                 have[i + 2].begin() + std::min<std::ptrdiff_t>(3, std::ssize(have[i + 2])));
+    split.push_back({joined(have[i]), {joined(have[i + 1]), joined(third)}});
+  }
+  EXPECT_NEAR(score_captions(split).cider, *golden.find("cider_of_words")->as<double>(), 1e-12);
+}
+
+TEST(captions, answers_of_drive_lm_as_the_toolkit_scores_them) {
+  const std::filesystem::path path = std::string(SQS_TEST_DATA_DIR) + "/drivelm-challenge/output.json";
+  if (!std::filesystem::exists(path)) { GTEST_SKIP() << path << " is not here"; }
+  const auto bytes = read_file(path);
+  const auto answers = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+  std::vector<caption> set;
+  for (const auto& a : *answers.as<json_value::array>()) {
+    set.push_back({*a.find("answer")->as<std::string>(), {*a.find("gt_answer")->as<std::string>()}});
+  }
+  ASSERT_EQ(set.size(), 66u);
+  const auto s = score_captions(set, caption_words::ptb);
+  // pycocoevalcap 1.2: PTBTokenizer, then Cider, Rouge and Bleu.
+  EXPECT_NEAR(s.cider, 0.0031044875745951934, 1e-16);
+  EXPECT_NEAR(s.rouge_l, 0.08109340325215723, 1e-15);
+  const double bleu[] = {0.09303525365432622, 0.04639310491536604, 0.027177011447202016, 0.017785442499488782};
+  for (std::size_t n = 0; n < 4; ++n) { EXPECT_NEAR(s.bleu[n], bleu[n], 1e-15); }
+  EXPECT_GT(std::abs(score_captions(set, caption_words::lower_case).rouge_l - s.rouge_l), 1e-4); // words matter
+}
+
+// The toolkit's splitter gets captions as lines of a file: whether a point after one letter ends a sentence depends on
+// the next line.
+TEST(captions, words_depend_on_the_next_caption) {
+  const auto first = [](std::string_view next) {
+    return joined(metric::detail::tokens_of(std::array<std::string_view, 2>{"Option A.", next}, caption_words::ptb)[0]);
+  };
+  EXPECT_EQ(first("The car stops."), "option a");
+  EXPECT_EQ(first("Cars stop."), "option a.");
+  EXPECT_EQ(first("<b>"), "option a");
+  const std::vector<caption> set{{"Option A.", {"The car", "option a"}}, {"The car stops", {"x y z"}}};
+  EXPECT_GT(score_captions(set, caption_words::ptb).rouge_l_of[0], 0.99);
+  EXPECT_LT(score_captions(std::span(set).first(1), caption_words::ptb).rouge_l_of[0], 0.6);
+}
+
+TEST(captions, words_of_any_bytes) {
+  std::uint32_t state = 1;
+  for (int n = 0; n < 3000; ++n) {
+    std::string text;
+    for (int k = 0; k < 60; ++k) {
+      state = state * 1664525 + 1013904223;
+      const auto draw = state >> 24;
+      text += draw < 200 ? "'nt.<> -@a1(\"/=:_"[draw % 18] : static_cast<char>(draw);
+    }
+    const auto words = metric::detail::tokens_of(std::array<std::string_view, 2>{text, "<b c"}, caption_words::ptb);
+    std::size_t letters = 0;
+    for (const auto& w : words[0]) {
+      EXPECT_FALSE(w.empty());
+      letters += static_cast<std::size_t>(std::count(w.begin(), w.end(), 'a'));
+    }
+    // No letter is lost, none comes from the next line.
+    EXPECT_EQ(letters, static_cast<std::size_t>(std::count(text.begin(), text.end(), 'a'))) << text;
+  }
+  // Much text without a blank, hardest where every mark asks for what comes after.
+  for (const char* part : {"a,", "<a", "a@", "é@", "'", "1-", "www.a."}) {
+    std::string text;
+    while (text.size() < 1 << 15) { text += part; }
+    EXPECT_FALSE(words_of(text, caption_words::ptb).empty() && part[0] != '\'');
+  }
 }
 
 } // namespace

@@ -228,4 +228,75 @@ TEST(detection_result, survives_damaged_files) {
   }
 }
 
+TEST(detection_result, pieces_do_not_depend_on_the_buffer) {
+  const std::string text =
+      R"( {"a\\\"": [1, {"x": "}]"}], "b":2 , "skipped": [[{}]], "in": {"c":"d", "e":{}} , "none": {}} )";
+  const std::string want = R"("a\\\""=[1, {"x": "}]"}];"b"=2 ;"skipped";"in":"c"="d";"e"={};"none":)";
+  for (std::size_t buffer = 1; buffer < 90; ++buffer) {
+    for (std::size_t most = 1; most < 8; most += 3) {
+      std::size_t at = 0;
+      const auto read = [&](char* to, std::size_t n) {
+        n = std::min({n, most, text.size() - at});
+        text.copy(to, n, at);
+        at += n;
+        return n;
+      };
+      metric::detail::json_members json(read, "file", 1000, buffer);
+      std::string seen;
+      const auto add = [&](std::string_view key) { seen += concat(key, "=", json.value(), ";"); };
+      json.for_each([&](std::string_view key) {
+        if (key == "\"skipped\"") {
+          json.skip();
+          seen += concat(key, ";");
+        } else if (key == "\"in\"" || key == "\"none\"") {
+          seen += concat(key, ":");
+          json.for_each(add);
+        } else {
+          add(key);
+        }
+      });
+      json.end();
+      EXPECT_EQ(seen, want) << buffer;
+    }
+  }
+}
+
+TEST(detection_result, reads_little_at_a_time) {
+  const auto of = [](const std::string& text, std::size_t most_piece) {
+    std::size_t at = 0;
+    metric::detail::json_members json(
+        [&, text](char* to, std::size_t n) {
+          const std::size_t got = text.copy(to, n, std::min(at, text.size()));
+          at += got;
+          return got;
+        },
+        "file", most_piece);
+    json.for_each([&](std::string_view) { json.value(); });
+    json.end();
+  };
+  EXPECT_NO_THROW(of(R"({"a": [123456789]})", 11));
+  EXPECT_THAT(test::message_of([&] { of(R"({"a": [1234567890]})", 11); }),
+              HasSubstr("file at byte 17: a value is too long"));
+  EXPECT_THAT(test::message_of([&] { of(R"({"a": 1} 2)", 11); }), HasSubstr("file at byte 9: bytes follow the object"));
+  EXPECT_THAT(test::message_of([&] { of(R"({"a": [1)", 11); }),
+              HasSubstr("file at byte 8: the text ends inside a value"));
+  EXPECT_THAT(test::message_of([&] { of(R"({"a)", 11); }), HasSubstr("a string does not end"));
+  EXPECT_THAT(test::message_of([&] { of("[]", 11); }), HasSubstr("file at byte 0: an object is expected"));
+  // What is skipped is not kept, however long: here 32 MiB, where a piece may have 100 bytes.
+  std::size_t left = std::size_t{1} << 25;
+  std::string begin = R"({"a":)";
+  metric::detail::json_members json(
+      [&](char* to, std::size_t n) {
+        n = std::min(n, left);
+        std::fill(to, to + n, '[');
+        begin.copy(to, n);
+        begin.clear();
+        left -= n;
+        return n;
+      },
+      "file", 100);
+  EXPECT_THAT(test::message_of([&] { json.for_each([&](std::string_view) { json.skip(); }); }),
+              HasSubstr("the text ends inside a value"));
+}
+
 } // namespace

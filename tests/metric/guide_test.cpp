@@ -47,6 +47,12 @@ TEST(guide, metrics_of_boxes_and_plans) {
   std::printf("L2 %.2f m, collision %.2f %%\n", p.l2_average.mean, 100 * p.collision_any.mean);
   EXPECT_EQ(p.l2_average.mean, 0);
 
+  const auto lane = metric::make_drivable_area([](double, double y) { return std::abs(y) < 3; });
+  metric::planning_counts on_maps;
+  metric::add_plan(on_maps, {plan, driven, obstacles, lane});
+  std::printf("left the road within 3 s: %.0f %%\n", 100 * metric::score_planning(on_maps).boundary.at[2]);
+  EXPECT_EQ(metric::score_planning(on_maps).boundary.mean, 0);
+
   const std::vector<metric::caption> said{{"the car stops", {"the car stops", "a car halts"}},
                                           {"turn left", {"go left"}}};
   const auto c = metric::score_captions(said, metric::caption_words::lower_case);
@@ -84,6 +90,6 @@ TEST(guide, metrics_of_occupancy) {
   pipeline::write_voxels_ply("occupancy.ply", prediction, pipeline::palette_of(prediction));
   EXPECT_EQ(truth_view, found_view);
 }
-TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("metrics.md", "metric/guide_test.cpp", 8); }
+TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("metrics.md", "metric/guide_test.cpp", 9); }
 
 } // namespace

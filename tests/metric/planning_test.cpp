@@ -145,6 +145,71 @@ TEST(planning, polygons_are_filled_as_opencv_fills_them) {
   }
 }
 
+TEST(planning, boundary_by_hand) {
+  // The vehicle reaches from 1.485793 - 2.04 behind to 3.525793 m ahead: cells 494 to 535 at the origin.
+  // All rows up to x < 5.55 (column 555) are drivable: 2 m a step is outside from the second step on (4 + 3.526).
+  const auto area = make_drivable_area([](double x, double) { return x < 5.55; });
+  EXPECT_EQ(outside(straight(1), area), (std::vector<bool>{false, false, false, true, true, true, true}));
+  EXPECT_EQ(outside(straight(2), area), (std::vector<bool>{false, false, true, true, true, true, true}));
+  // Just wide enough: 1.85 m are 0.925 to each side, rows 491 to 509. Without one of the outer rows it is outside.
+  const auto lane = [](double low, double high) {
+    return make_drivable_area([=](double, double y) { return y > low && y < high; });
+  };
+  EXPECT_FALSE(outside(straight(1), lane(-0.95, 0.95))[1]);
+  EXPECT_TRUE(outside(straight(1), lane(-0.95, 0.85))[1]);
+  EXPECT_TRUE(outside(straight(1), lane(-0.85, 0.95))[1]);
+  // Beyond the raster nothing is known; a turn of 90 degrees swings the vehicle about its centre, not about the point.
+  EXPECT_FALSE(outside(straight(60), lane(-1, 1))[1]);
+  EXPECT_EQ(outside({{0, 1e-3}}, lane(-2.1, 2.1)), (std::vector<bool>{false, false}));
+  EXPECT_EQ(outside({{0, 1e-3}}, lane(-1.9, 2.1)), (std::vector<bool>{false, true}));
+
+  planning_counts c;
+  add_plan(c, {straight(1), straight(1), {}, area}); // leaves at step 3
+  add_plan(c, {straight(0), straight(1), {}, area}); // stays
+  add_plan(c, {straight(1), straight(1)});           // no map
+  auto begins_outside = area;
+  begins_outside.cells[500 * 1000 + 515] = 0; // under the vehicle now, and only now for a plan that leaves
+  add_plan(c, {straight(3), straight(1), {}, begins_outside});
+  const auto s = score_planning(c);
+  EXPECT_EQ(c.on_maps, 3);
+  EXPECT_DOUBLE_EQ(s.boundary.at[0], 0);
+  EXPECT_DOUBLE_EQ(s.boundary.at[1], 1.0 / 3);
+  EXPECT_DOUBLE_EQ(s.boundary.at[2], 1.0 / 3);
+  EXPECT_DOUBLE_EQ(s.boundary.mean, 2.0 / 9);
+  EXPECT_TRUE(std::isnan(s.collision_any.mean));
+  planning_counts twice = c;
+  twice.merge(c);
+  EXPECT_EQ(twice.outside_until, (std::array<std::int64_t, 3>{0, 2, 2}));
+  EXPECT_EQ(twice.on_maps, 6);
+  EXPECT_TRUE(std::isnan(score_planning({}).boundary.mean));
+}
+
+TEST(planning, boundaries_as_opencv_draws_them) {
+  const auto g = golden();
+  int left = 0;
+  for (const auto& scene : list(g, "boundary")) {
+    path p;
+    for (const auto& at : list(scene, "path")) {
+      const auto& xy = *at.as<json_value::array>();
+      p.push_back({number(xy[0]), number(xy[1])});
+    }
+    std::array<int, 4> strip{};
+    for (std::size_t i = 0; i < 4; ++i) { strip[i] = static_cast<int>(number(list(scene, "strip")[i])); }
+    drivable_area area;
+    for (int r = 0; r < 1000; ++r) {
+      for (int c = 0; c < 1000; ++c) {
+        const int at = strip[0] * r + strip[1] * c;
+        area.cells.push_back(at >= strip[2] && at <= strip[3] ? 1 : 0);
+      }
+    }
+    std::vector<bool> want;
+    for (const auto& v : list(scene, "outside")) { want.push_back(*v.as<bool>()); }
+    EXPECT_EQ(outside(p, area), want) << &scene - list(g, "boundary").data();
+    left += std::find(want.begin(), want.end(), true) != want.end() && !want[0] ? 1 : 0;
+  }
+  EXPECT_GT(left, 10); // the strips part plans that stay from plans that leave
+}
+
 TEST(planning, says_what_is_wrong) {
   planning_counts c;
   EXPECT_THAT(test::message_of([&] { add_plan(c, {path(5), path(6)}); }), HasSubstr("5 planned and 6 driven points"));
@@ -153,6 +218,9 @@ TEST(planning, says_what_is_wrong) {
   EXPECT_THAT(test::message_of([&] { add_plan(c, {lost, straight(1)}); }), HasSubstr("the points of step 2 are nan m"));
   EXPECT_THAT(test::message_of([&] { collisions(straight(1), {}, collision_protocol::st_p3); }),
               HasSubstr("a path of 6 steps, obstacles at 0"));
+  EXPECT_THAT(test::message_of([&] { outside(straight(1), {{1, 1}}); }), HasSubstr("2 cells; an area has 1000 x 1000"));
+  EXPECT_THAT(test::message_of([&] { outside(lost, make_drivable_area([](double, double) { return true; })); }),
+              HasSubstr("step 2 of a path is (nan, 0)"));
   EXPECT_EQ(c.samples, 0);
 }
 

@@ -4,6 +4,7 @@
 /// How well sentences match their references: CIDEr(-D), BLEU and ROUGE-L, as the COCO caption toolkit counts them.
 
 #include <sqs/core/error.hpp>
+#include <sqs/metric/detail/treebank.hpp>
 
 #include <algorithm>
 #include <array>
@@ -30,7 +31,7 @@ struct caption {
 enum class caption_words {
   as_written, ///< between blanks
   lower_case, ///< between blanks, ASCII letters made small
-  penn_like   ///< made small, punctuation split off and dropped, clitics ('s, n't, 're ...) split off
+  ptb         ///< as the COCO caption toolkit has them: small, Penn Treebank's tokens, no punctuation
 };
 
 /// Scores of a set of captions. CIDEr runs to 10, the others to 1.
@@ -58,39 +59,18 @@ inline caption_tokens tokens_between_blanks(std::string_view text) {
   return words;
 }
 
-/// A word without the punctuation around it, cut before its clitic.
-inline void append_penn_like(caption_tokens& out, std::string_view word) {
-  constexpr std::string_view marks = ".,;:!?\"'`()[]{}-";
-  const auto mark = [&](char c) { return marks.find(c) != marks.npos; };
-  const bool short_not = word.ends_with("n't"); // its quote is no mark
-  while (!word.empty() && mark(word.front()) && !(word.front() == '\'' && word.size() > 1 && word[1] == 's')) {
-    word.remove_prefix(1);
+/// The words of sentences. They belong together: the toolkit's splitter looks past the end of one into the next.
+inline std::vector<caption_tokens> tokens_of(std::span<const std::string_view> sentences, caption_words how) {
+  if (how == caption_words::ptb) { return treebank_words(sentences); }
+  std::vector<caption_tokens> out;
+  for (const std::string_view sentence : sentences) {
+    std::string text(sentence);
+    for (char& c : text) {
+      c = how == caption_words::lower_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    out.push_back(tokens_between_blanks(text));
   }
-  while (!word.empty() && mark(word.back())) { word.remove_suffix(1); }
-  if (word.empty()) { return; }
-  std::size_t cut = word.size();
-  if (short_not && word.size() > 3) { cut = word.size() - 3; }
-  for (const std::string_view clitic : {"'s", "'re", "'ve", "'ll", "'d", "'m"}) {
-    if (word.ends_with(clitic) && word.size() > clitic.size()) { cut = word.size() - clitic.size(); }
-  }
-  out.emplace_back(word.substr(0, cut));
-  if (cut < word.size()) { out.emplace_back(word.substr(cut)); }
-}
-
-inline caption_tokens tokens_of(std::string_view text, caption_words how) {
-  if (how == caption_words::as_written) { return tokens_between_blanks(text); }
-  std::string small(text);
-  for (char& c : small) { c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-  if (how == caption_words::lower_case) { return tokens_between_blanks(small); }
-  // Marks inside a word split it, but for those of numbers (3.5) and hyphens.
-  for (std::size_t i = 0; i < small.size(); ++i) {
-    const bool inside = std::string_view(",;:!?\"()[]{}").find(small[i]) != std::string_view::npos;
-    const auto digit = [&](std::size_t at) { return at < small.size() && small[at] >= '0' && small[at] <= '9'; };
-    if (inside && !(i > 0 && digit(i - 1) && digit(i + 1))) { small[i] = ' '; }
-  }
-  caption_tokens words;
-  for (const std::string& w : tokens_between_blanks(small)) { append_penn_like(words, w); }
-  return words;
+  return out;
 }
 
 /// The n-grams of a sentence with their counts, n = 1 .. 4, in order of appearance.
@@ -264,15 +244,22 @@ inline std::vector<caption> without_last(std::span<const caption> captions, std:
 /// Cost        6000 captions of 30 words, one reference: about 2 s.
 /// Source      CIDEr-D: Vedantam et al. 2015; BLEU: Papineni et al. 2002, closest length; ROUGE-L: Lin 2004, beta 1.2
 inline caption_scores score_captions(std::span<const caption> captions, caption_words how = caption_words::as_written) {
-  std::vector<detail::counted_caption> set;
+  std::vector<std::string_view> said, wanted;
   for (const caption& c : captions) {
-    expects(!c.references.empty(), "sqs::metric::score_captions: caption ", set.size(), " ('",
+    expects(!c.references.empty(), "sqs::metric::score_captions: caption ", said.size(), " ('",
             c.prediction.substr(0, 60), "') has no reference; give at least one");
-    auto words = detail::tokens_of(c.prediction, how);
-    detail::counted_caption counted{words, {}, detail::ngram_counts(words), {}};
-    for (const std::string& r : c.references) {
-      counted.reference_words.push_back(detail::tokens_of(r, how));
-      counted.references.emplace_back(counted.reference_words.back());
+    said.push_back(c.prediction);
+    wanted.insert(wanted.end(), c.references.begin(), c.references.end());
+  }
+  auto said_words = detail::tokens_of(said, how), wanted_words = detail::tokens_of(wanted, how);
+  std::vector<detail::counted_caption> set;
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < captions.size(); ++i) {
+    const detail::ngram_counts counts(said_words[i]);
+    detail::counted_caption counted{std::move(said_words[i]), {}, counts, {}};
+    for (std::size_t r = 0; r < captions[i].references.size(); ++r) {
+      counted.references.emplace_back(wanted_words[next]);
+      counted.reference_words.push_back(std::move(wanted_words[next++]));
     }
     set.push_back(std::move(counted));
   }

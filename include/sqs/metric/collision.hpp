@@ -118,14 +118,19 @@ template <class Visit> void fill_polygon(const std::array<raster_cell, 4>& corne
   }
 }
 
+/// The cell of a coordinate on OmniDrive's raster of +-50 m, whose constants are in single precision.
+inline int fine_cell(double v) {
+  constexpr double first = static_cast<double>(-49.95f), half = static_cast<double>(0.1f / 2);
+  return static_cast<int>(std::nearbyint(std::clamp((v - first + half) / static_cast<double>(0.1f), -1e6, 1e6)));
+}
+
 /// The corners of an obstacle on a raster of +-50 m.
 inline std::array<raster_cell, 4> obstacle_cells(const planning_obstacle& o, bool fine) {
-  const double cell = fine ? 0.1 : 0.5;
   std::array<raster_cell, 4> out{};
   const auto at = corners(o.center, o.length, o.width, o.yaw);
   for (std::size_t i = 0; i < 4; ++i) {
-    const auto on = [&](double v) { return static_cast<int>(std::nearbyint(std::clamp((v + 50) / cell, -1e6, 1e6))); };
-    out[i] = fine ? raster_cell{on(at[i].x), on(at[i].y)} : raster_cell{on(at[i].y), on(at[i].x)};
+    const auto on = [](double v) { return static_cast<int>(std::nearbyint(std::clamp((v + 50) / 0.5, -1e6, 1e6))); };
+    out[i] = fine ? raster_cell{fine_cell(at[i].x), fine_cell(at[i].y)} : raster_cell{on(at[i].y), on(at[i].x)};
   }
   return out;
 }

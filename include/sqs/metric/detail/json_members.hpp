@@ -1,84 +1,127 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Walks the members of a JSON object and hands out the text of each value, so that a large file is parsed piece by
-/// piece. The pieces are checked by whoever parses them; here only what stands between them is.
+/// Walks through the members of JSON objects in a stream, so that a large file is parsed piece by piece in little memory.
+/// The pieces are checked by whoever parses them; here only what stands between them is.
 
 #include <sqs/core/error.hpp>
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sqs::metric::detail {
 
-/// A cursor over JSON text.
-struct json_cursor {
-  std::string_view text;
-  const std::string& name;
-  std::size_t at = 0;
+/// A cursor in a stream of JSON.
+class json_members {
+public:
+  /// `read(to, n)` fills at most n bytes and gives how many; 0 at the end. No piece may be longer than `most_piece`.
+  json_members(std::function<std::size_t(char*, std::size_t)> read, std::string name,
+               std::size_t most_piece = std::size_t{1} << 24, std::size_t buffer = std::size_t{1} << 18)
+      : read_(std::move(read)),
+        name_(std::move(name)),
+        most_piece_(most_piece),
+        buffer_(buffer) {}
+
+  /// Calls `each(key)` for every member of the object that comes next: the text of the key with its quotes. `each` goes
+  /// past the value: with `value`, `skip` or `for_each`.
+  ///
+  /// Errors      file_error naming the file and the byte, if there is no object.
+  template <class Each> void for_each(Each&& each) {
+    if (!take('{')) { fail("an object is expected"); }
+    if (take('}')) { return; }
+    do {
+      skip_blanks();
+      piece_.clear();
+      string(true);
+      const std::string key = piece_;
+      if (!take(':')) { fail("a colon is expected"); }
+      each(std::string_view(key));
+    } while (take(','));
+    if (!take('}')) { fail("a comma or a closing brace is expected"); }
+  }
+  /// The text of the value that comes next; it holds until the next call.
+  std::string_view value() {
+    piece_.clear();
+    pass_value(true);
+    return piece_;
+  }
+  void skip() { pass_value(false); }
+  /// Nothing may follow.
+  void end() {
+    skip_blanks();
+    if (next() != none) { fail("bytes follow the object"); }
+  }
+
+private:
+  static constexpr int none = -1;
 
   [[noreturn]] void fail(const char* what) const {
-    raise<file_error>("sqs::json: ", name, " at byte ", at, ": ", what, "; the file is damaged or no JSON");
+    raise<file_error>("sqs::json: ", name_, " at byte ", before_ + at_, ": ", what, "; the file is damaged or no JSON");
+  }
+  int next() {
+    if (at_ == end_) {
+      before_ += end_;
+      at_ = 0;
+      end_ = ended_ ? 0 : read_(buffer_.data(), buffer_.size());
+      ended_ = end_ == 0;
+    }
+    return at_ == end_ ? none : static_cast<unsigned char>(buffer_[at_]);
+  }
+  void advance(bool keep) {
+    if (keep) {
+      if (piece_.size() >= most_piece_) { fail("a value is too long"); }
+      piece_ += buffer_[at_];
+    }
+    ++at_;
   }
   void skip_blanks() {
-    while (at < text.size() && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t')) { ++at; }
+    for (int c = next(); c == ' ' || c == '\n' || c == '\r' || c == '\t'; c = next()) { ++at_; }
   }
   bool take(char c) {
     skip_blanks();
-    if (at >= text.size() || text[at] != c) { return false; }
-    ++at;
+    if (next() != c) { return false; }
+    ++at_;
     return true;
   }
-  /// Past a string, whose opening quote is next.
-  void skip_string() {
-    if (!take('"')) { fail("a key in quotes is expected"); }
-    for (; at < text.size() && text[at] != '"'; ++at) {
-      if (text[at] == '\\') { ++at; }
+  void string(bool keep) {
+    if (next() != '"') { fail("a key in quotes is expected"); }
+    advance(keep);
+    for (int c = next(); c != '"'; c = next()) {
+      if (c == none) { fail("a string does not end"); }
+      advance(keep);
+      if (c == '\\' && next() != none) { advance(keep); }
     }
-    if (at >= text.size()) { fail("a string does not end"); }
-    ++at;
+    advance(keep);
   }
-  /// The text of the next value; brackets are counted, not matched: its parser does that.
-  std::string_view value() {
+  /// Brackets are counted, not matched: the parser of the piece does that.
+  void pass_value(bool keep) {
     skip_blanks();
-    const std::size_t begin = at;
-    std::size_t open = 0;
-    while (at < text.size()) {
-      const char c = text[at];
+    std::size_t open = 0, passed = 0;
+    for (int c = next(); c != none; c = next(), ++passed) {
       if (open == 0 && (c == ',' || c == '}' || c == ']')) { break; }
       if (c == '"') {
-        skip_string();
+        string(keep);
         continue;
       }
       open += c == '{' || c == '[' ? 1 : 0;
       open -= c == '}' || c == ']' ? 1 : 0;
-      ++at;
+      advance(keep);
     }
     if (open != 0) { fail("the text ends inside a value"); }
-    if (at == begin) { fail("a value is missing"); }
-    return text.substr(begin, at - begin);
+    if (passed == 0) { fail("a value is missing"); }
   }
-};
 
-/// Calls `each(key, value)` with the texts of every member of the object `text`: the key with its quotes.
-///
-/// Errors      file_error naming `name` and the byte, if `text` is no object.
-template <class Each> void for_each_member(std::string_view text, const std::string& name, Each&& each) {
-  json_cursor c{text, name};
-  if (!c.take('{')) { c.fail("an object is expected"); }
-  if (!c.take('}')) {
-    do {
-      c.skip_blanks();
-      const std::size_t begin = c.at;
-      c.skip_string();
-      const std::string_view key = text.substr(begin, c.at - begin);
-      if (!c.take(':')) { c.fail("a colon is expected"); }
-      each(key, c.value());
-    } while (c.take(','));
-    if (!c.take('}')) { c.fail("a comma or a closing brace is expected"); }
-  }
-  c.skip_blanks();
-  if (c.at != text.size()) { c.fail("bytes follow the object"); }
-}
+  std::function<std::size_t(char*, std::size_t)> read_;
+  std::string name_;
+  std::size_t most_piece_;
+  std::vector<char> buffer_;
+  std::size_t at_ = 0, end_ = 0;
+  std::uint64_t before_ = 0; ///< bytes before the buffer
+  bool ended_ = false;
+  std::string piece_;
+};
 
 } // namespace sqs::metric::detail
