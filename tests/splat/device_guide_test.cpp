@@ -7,8 +7,6 @@
 #include <sqs/exec/emulated_gpu.hpp>
 #include <sqs/splat/cuda/rasterize.hpp>
 
-namespace {
-
 using namespace sqs;
 
 struct doubled {
@@ -21,6 +19,8 @@ struct doubled {
     if (i < n) { out[i] = 2 * in[i]; }
   }
 };
+
+namespace {
 
 TEST(cuda_guide, snippets_run) {
   const auto random = scenes::in_scalar<float>(scenes::random({.gaussians = 20}));

@@ -98,15 +98,15 @@ TEST(device_rasterizer, adds_as_it_comes) {
 
 // The pool never holds more than was announced, and what was announced is no multiple of it.
 TEST(device_rasterizer, announces_its_memory) {
-  const auto in = scenes::random({.gaussians = 400, .height = 64, .width = 64, .seed = 18});
+  const auto in = scenes::random({.gaussians = 200, .height = 40, .width = 48, .seed = 18});
   for (const bool atomic : {false, true}) {
     for (const auto order : {splat::backward_order::by_pixel, splat::backward_order::by_gaussian}) {
-      auto options = room_for(60000);
+      auto options = room_for(12000);
       options.order = order;
       options.sums = atomic ? splat::gradient_sums::atomic : splat::gradient_sums::ordered;
       emulator::gpu e;
       (void)render_on<plain>(e, in, options);
-      const auto announced = splat::device_rasterizer<plain>::query_bytes(in.rig, 400, options);
+      const auto announced = splat::device_rasterizer<plain>::query_bytes(in.rig, 200, options);
       const auto used = e.memory().statistics().peak;
       EXPECT_LE(used, announced);
       EXPECT_GT(2.0 * static_cast<double>(used), static_cast<double>(announced) - (1 << 22));

@@ -253,7 +253,7 @@ private:
                              T* background, std::int32_t* infinite) {
     using kernel = detail::blend_backward_kernel<Config, T, Lead, First, Count>;
     launch(e, s.grid.tiles(), kernel::place::threads,
-           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), d, out, background, infinite});
+           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), d, out, {background, infinite}});
   }
   template <int First, class E, class T> static void blend_backward_rest(E& e, const saved<T>& s,
                                                                          const detail::gradient_pointers<T>& d,
