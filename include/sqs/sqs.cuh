@@ -5,4 +5,5 @@
 
 #include <sqs/exec/cuda/algorithms.cuh>
 #include <sqs/exec/cuda/executor.cuh>
+#include <sqs/sparse/cuda/sparse.cuh>
 #include <sqs/splat/cuda/splat.cuh>

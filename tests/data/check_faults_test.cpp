@@ -170,6 +170,7 @@ TEST(check_faults, folders_that_are_not_the_data_set) {
   const fs::path above = root + "_above";
   fs::remove_all(above);
   fs::create_directories(above / "stopped/town");
+  std::ofstream(above / "stopped" / sqs::detail::town_marker) << "a town";
   fs::create_directory_symlink(root + "_gone", above / "link");
   EXPECT_THAT(verdict(above / "link/"),
               AllOf(HasSubstr("is a link to " + root + "_gone, which is not there\n    mkdir"),

@@ -150,7 +150,17 @@ TEST_F(town_files, are_not_mixed_with_those_of_another_town) {
   EXPECT_THAT([&] { sqs::write_town(town, other, {.replace = true}, [](idx, idx) {}); },
               ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("is not an empty folder")));
   EXPECT_TRUE(fs::exists(other / "photos"));
+  // A real data set is none, whatever it holds.
+  fs::create_directories(other / "v1.0-mini"), fs::create_directories(other / "samples");
+  fs::create_directories(other / "town"), fs::create_directories(other / "v1.0-town");
+  EXPECT_THAT([&] { sqs::write_town(town, other, {.replace = true}, [](idx, idx) {}); },
+              ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("is not an empty folder")));
+  EXPECT_TRUE(fs::exists(other / "samples"));
   fs::remove_all(other);
+  EXPECT_THAT([&] { sqs::write_town(town, "", {}, [](idx, idx) {}); },
+              ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("the folder has no name")));
+  EXPECT_THAT([&] { sqs::write_town(town, "/proc/town", {}, [](idx, idx) {}); },
+              ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("the folder /proc/town cannot be made (")));
 }
 
 // The labels of nuScenes-Occupancy: the round trip, and against the LiDAR, which knows nothing of voxels.

@@ -61,7 +61,7 @@ template <class G, class T, int R, class S> void deliver(G& g, slot_target t, te
 template <class G, class T, int R> void deliver(G& g, parameter_target<T, R> t, tensor<T, R>&& d) {
   if (!t.wanted()) { return; }
   if (!t.p->gradient) { t.p->gradient = make_tensor<T, R>(t.p->value.shape()); }
-  add_into(g.exec(), t.p->gradient.data(), std::as_const(d).data(), d.size());
+  add(g.exec(), std::as_const(t.p->gradient).data(), std::as_const(d).data(), t.p->gradient.data(), d.size());
 }
 
 /// Where the gradient of an output comes from, and its shape for the case that nobody used it.

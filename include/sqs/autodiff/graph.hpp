@@ -6,6 +6,7 @@
 
 #include <sqs/autodiff/parameter.hpp>
 #include <sqs/exec/parallel.hpp>
+#include <sqs/exec/team.hpp>
 
 #include <optional>
 
@@ -55,11 +56,25 @@ template <class T, int R, class S> tensor<T, R, S> restore(const erased_tensor& 
   return {e.block, static_cast<T*>(e.data), shape};
 }
 
-/// a += b on the executor.
-template <class T> void add_into(cpu& e, T* a, const T* b, idx n) {
-  parallel_for(e, n, idx{1} << 15, [=](idx begin, idx end) {
-    for (idx i = begin; i < end; ++i) { a[i] += b[i]; }
-  });
+/// sum = a + b, on a device an element a thread; `sum` may be `a`.
+template <class T> struct add_kernel {
+  static constexpr const char* name = "sqs::training_graph (sum of gradients)";
+  const T *a, *b;
+  T* sum;
+  idx n;
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx i = static_cast<idx>(t.block()) * t.size() + t.thread();
+    if (i < n) { sum[i] = a[i] + b[i]; }
+  }
+};
+template <executor E, class T> void add(E& e, const T* a, const T* b, T* sum, idx n) {
+  if constexpr (device_executor<E>) {
+    if (n > 0) { launch(e, (n + 255) / 256, 256, add_kernel<T>{a, b, sum, n}); }
+  } else {
+    parallel_for(e, n, idx{1} << 15, [=](idx begin, idx end) {
+      for (idx i = begin; i < end; ++i) { sum[i] = a[i] + b[i]; }
+    });
+  }
 }
 
 struct tape_node {
@@ -189,12 +204,10 @@ public:
       kept = detail::erase(d, std::move(d).release());
       return;
     }
-    if (!kept.block.unique()) {
-      auto copy = empty<T, R>(*exec_, d.shape());
-      std::copy_n(static_cast<const T*>(kept.data), copy.size(), copy.data());
-      kept = detail::erase(copy, std::move(copy).release());
-    }
-    detail::add_into(*exec_, static_cast<T*>(kept.data), std::as_const(d).data(), d.size());
+    auto sum = kept.block.unique() ? tensor<T, R, S>() : empty<T, R>(*exec_, d.shape());
+    T* const to = sum ? sum.data() : static_cast<T*>(kept.data);
+    detail::add(*exec_, static_cast<const T*>(kept.data), std::as_const(d).data(), to, d.size());
+    if (sum) { kept = detail::erase(sum, std::move(sum).release()); }
   }
   template <class T, int R, class S> tensor<T, R, S> take_gradient(int slot, const extents<R>& shape) {
     auto& kept = tape_->gradients[static_cast<std::size_t>(slot)];

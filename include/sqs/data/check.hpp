@@ -5,6 +5,7 @@
 
 #include <sqs/data/detail/check_kitti.hpp>
 #include <sqs/data/detail/check_nuscenes.hpp>
+#include <sqs/data/town/output_folder.hpp>
 
 namespace sqs {
 
@@ -43,7 +44,7 @@ inline void report_nothing(const std::filesystem::path& folder, check_report& re
   } else if (fs::exists(here / "sample.json", ignored)) {
     report.add(concat(folder.string(), " holds only tables; the data set is the folder that holds it"),
                look_in(here.parent_path()));
-  } else if (fs::is_directory(here / "town", ignored)) {
+  } else if (fs::exists(here / town_marker, ignored)) {
     report.add(concat(folder.string(), " is a town without tables: its writing was stopped"),
                town_from_nothing(folder));
   } else {

@@ -8,29 +8,45 @@
 #include <sqs/core/file.hpp>
 
 #include <filesystem>
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace sqs::detail {
 
-/// Removes the town in `root` if `replace` says so.
+/// Marks a folder as a town's from the first moment on: only what has it may be removed.
+inline constexpr const char* town_marker = "sqs_town.txt";
+
+/// Makes `root` ready to take a town: removes the one that is there if `replace` says so.
 ///
-/// Errors      file_error if something else is there, or a town that is not to be replaced.
+/// Errors      file_error if something else is there, a town that is not to be replaced, or the folder cannot be made.
 inline void make_room(const std::filesystem::path& root, const std::string& version, bool replace) {
   namespace fs = std::filesystem;
   std::error_code error, ignored;
-  if (!fs::exists(root, error) || fs::is_empty(root, error)) { return; }
-  const bool is_town = fs::exists(root / version, ignored) || fs::exists(root / "town", ignored);
-  if (error || !replace || !is_town) {
-    raise<file_error>("sqs::write_town: ", root.string(),
-                      is_town ? " holds a town already; replace it (town_write_options::replace, --replace) or give "
-                                "another folder"
-                              : " is not an empty folder; give an empty one or one that does not exist");
+  if (root.empty()) { raise<file_error>("sqs::write_town: the folder has no name; give one that does not exist"); }
+  if (fs::exists(root, ignored) && !fs::is_empty(root, error)) {
+    const bool is_town = !error && fs::exists(root / town_marker, ignored);
+    if (!replace || !is_town) {
+      raise<file_error>("sqs::write_town: ", root.string(),
+                        is_town ? " holds a town already; replace it (town_write_options::replace, --replace) or give "
+                                  "another folder"
+                                : " is not an empty folder; give an empty one or one that does not exist");
+    }
+    fs::remove_all(root / version, ignored); // the tables go first
+    for (const char* part : {"samples", "sweeps", "lidarseg", "maps", "gts", "openocc_v2", "dense_voxels_with_semantic",
+                             "nuScenes-Occupancy", "town"}) {
+      fs::remove_all(root / part, ignored);
+    }
+    return;
   }
-  fs::remove_all(root / version, ignored); // the tables go first
-  for (const char* part : {"samples", "sweeps", "lidarseg", "maps", "gts", "openocc_v2", "dense_voxels_with_semantic",
-                           "nuScenes-Occupancy", "town"}) {
-    fs::remove_all(root / part, ignored);
+  fs::create_directories(root, error);
+  if (!fs::is_directory(root, ignored)) {
+    raise<file_error>("sqs::write_town: the folder ", root.string(), " cannot be made (", error.message(),
+                      "); give one below a folder that may be written to");
   }
+  const std::string_view text =
+      "A procedural town. What lies beside this file may be removed by make_town --replace.\n";
+  write_file_atomic(root / town_marker, std::as_bytes(std::span(text)));
 }
 
 } // namespace sqs::detail

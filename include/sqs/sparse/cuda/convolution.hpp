@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Sparse convolution in device memory: the twin of convolution.hpp. Every variant is this operator on another plan.
+
+#include <sqs/autodiff/result.hpp>
+#include <sqs/core/bfloat16.hpp>
+#include <sqs/sparse/cuda/column_sums.hpp>
+#include <sqs/sparse/cuda/mma_kernels.hpp>
+#include <sqs/sparse/cuda/plan.hpp>
+
+#include <tuple>
+
+namespace sqs::sparse {
+
+/// Features may be stored as X where weights and sums are T.
+template <class X, class T>
+concept stored_as = std::is_same_v<X, T> ||(std::is_same_v<X, bfloat16>&& std::is_same_v<T, float>);
+
+/// What the factors of products are rounded to. Sums are float in any case (double for tensors of double).
+enum class product_precision {
+  full,    ///< nothing: products of the scalar type
+  tf32,    ///< 10 bits of the fraction, on tensor cores
+  bfloat16 ///< 7 bits of the fraction, on tensor cores
+};
+
+/// What follows a convolution, done before its results leave the registers: y = act(y scale + shift + residual).
+template <class T> struct device_epilogue {
+  tensor<T, 1, device> scale, shift; ///< [Cout]; no elements: none
+  tensor<T, 2, device> residual;     ///< [outputs, Cout]; not set: none
+  activation act;
+};
+
+/// y[out] = bias + the sum of x[in] W[tap] over the plan's pairs (in, out, tap); see `convolution_op`.
+///
+/// Shapes      x [inputs, Cin], weight [taps, Cin / groups, Cout], bias [Cout] (no elements: none) -> y [outputs,
+///             Cout]; inputs and outputs are the rows there is room for, of which those that do not exist become zero
+/// Gradient    x, weight, bias; skips those nobody wants. Weights must be finite: a row without a neighbour adds zero
+///             times the weight.
+/// Execution   Nothing waits for the device, no atomics: the same bits in every run. A row's sum starts from the bias;
+///             then come the middle tap and the others in order. Weight gradients are summed over at most 32 ranges of
+///             tiles, added in order. Features may be bfloat16: sums, weights and their gradients are float. Products
+///             on tensor cores round rows, weights and gradients as `precision` says; depthwise ones do not use them.
+/// Errors      precondition_error for shapes that do not belong together, and for tensor cores with double.
+/// Cost        2 outputs Cin Cout / groups flops per tap that a tile of 64 outputs has, the same back to x; weight
+///             gradients only the pairs there are, and 64 MiB at most (or one gradient) for partial ones.
+struct device_convolution_op {
+  device_plan plan;
+  idx groups = 1;
+  product_precision precision = product_precision::full;
+
+  template <class X, class T> struct saved {
+    tensor<X, 2, device> x;
+    tensor<T, 3, device> weight;
+    bool has_bias;
+  };
+  template <device_executor E, class X, class T>
+    requires stored_as<X, T>
+  auto forward(E& e, const tensor<X, 2, device>& x, const tensor<T, 3, device>& weight,
+               const tensor<T, 1, device>& bias) const {
+    return result{finished(e, x, weight, bias, {}), saved<X, T>{x, weight, bias.size() > 0}};
+  }
+  /// The forward pass and what follows it, for inference: there is no way back.
+  ///
+  /// Errors      precondition_error if a part of the epilogue has another shape than y.
+  template <device_executor E, class X, class T>
+    requires stored_as<X, T> tensor<X, 2, device> finished(E& e, const tensor<X, 2, device>& x,
+                                                           const tensor<T, 3, device>& weight,
+                                                           const tensor<T, 1, device>& bias,
+                                                           const std::type_identity_t<device_epilogue<T>>& then)
+  const {
+    check(x, weight, bias);
+    auto y = empty<X, 2>(e, {plan.forward.outputs, weight.extent(2)});
+    const bool affine = then.scale.size() > 0, residual = static_cast<bool>(then.residual);
+    expects(then.scale.size() == then.shift.size() && (!affine || then.scale.extent(0) == y.extent(1)) &&
+                (!residual || then.residual.shape() == y.shape()),
+            "sqs::sparse::device_convolution: y is [", y.extent(0), ", ", y.extent(1), "], the epilogue has ",
+            then.scale.size(), " scales, ", then.shift.size(), " shifts and a residual of ", then.residual.size(),
+            " elements; give one scale and shift per channel and a residual of y's shape, or leave them out");
+    const detail::packed_epilogue<T> f{affine ? then.scale.data() : nullptr, affine ? then.shift.data() : nullptr,
+                                       residual ? then.residual.data() : nullptr, then.act.kind,
+                                       static_cast<T>(then.act.slope)};
+    multiply<false>(e, plan.forward.packed(plan.forward_flipped()), x, weight, bias.size() > 0 ? bias.data() : nullptr,
+                    y, f);
+    return y;
+  }
+  template <device_executor E, class X, class T>
+  auto backward(E& e, const saved<X, T>& s, const tensor<X, 2, device>& dy, const std::array<bool, 3>& needs) const {
+    expects(dy.extent(0) == plan.forward.outputs && dy.extent(1) == s.weight.extent(2),
+            "sqs::sparse::device_convolution: the gradient of y is [", dy.extent(0), ", ", dy.extent(1), "] but y is [",
+            plan.forward.outputs, ", ", s.weight.extent(2), "]; give a gradient of y's shape");
+    tensor<X, 2, device> dx;
+    tensor<T, 3, device> dw;
+    tensor<T, 1, device> db;
+    if (needs[0]) {
+      dx = empty<X, 2>(e, s.x.shape());
+      multiply<true>(e, plan.backward.packed(plan.backward_flipped()), dy, s.weight, nullptr, dx,
+                     detail::packed_epilogue<T>{});
+    }
+    if (needs[1]) { dw = weight_gradient(e, s, dy); }
+    if (needs[2]) {
+      const idx c = s.has_bias ? dy.extent(1) : 0;
+      db = detail::column_sums<T>(e, detail::element_term<X, T>{dy.data(), dy.extent(1)}, plan.forward.status.data(),
+                                  dy.extent(0), c);
+    }
+    return std::tuple{std::move(dx), std::move(dw), std::move(db)};
+  }
+
+private:
+  bool depthwise(idx cin, idx cout) const { return groups == cin && groups == cout && groups > 1; }
+  /// Calls f with the words of tensor cores, if they are to be used.
+  template <class T, class F> bool on_tensor_cores(F&& f) const {
+    expects(precision == product_precision::full || (std::is_same_v<T, float>),
+            "sqs::sparse::device_convolution: tensor cores sum floats, the weights are double; use "
+            "product_precision::full");
+    if constexpr (std::is_same_v<T, float>) {
+      if (precision == product_precision::tf32) { f(detail::tf32_words{}); }
+      if (precision == product_precision::bfloat16) { f(detail::bfloat16_words{}); }
+    }
+    return precision != product_precision::full;
+  }
+  template <bool Transposed, class E, class X, class T>
+  void multiply(E& e, const detail::packed_table& table, const tensor<X, 2, device>& x,
+                const tensor<T, 3, device>& weight, std::type_identity_t<const T*> bias, tensor<X, 2, device>& y,
+                const detail::packed_epilogue<T>& finish) const {
+    const idx from = x.extent(1), to = y.extent(1);
+    if (depthwise(from, to)) {
+      launch(e, detail::grid_blocks(y.size()), detail::grid_threads,
+             detail::depthwise_kernel<X, T>{table, x.data(), weight.data(), bias, y.data(), to, finish});
+      return;
+    }
+    const auto run = [&](const auto& k, int threads) { launch(e, k.blocks(), threads, k); };
+    const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
+      run(detail::mma_product_kernel<X, Words, Transposed>{table, x.data(), weight.data(), bias, y.data(), groups,
+                                                           from / groups, to / groups, finish},
+          detail::mma_tile::threads);
+    });
+    if (done) { return; }
+    run(
+        detail::table_product_kernel<X, T, detail::product_mode{.transposed = Transposed}>{
+            table, x.data(), weight.data(), bias, y.data(), groups, from / groups, to / groups, finish},
+        detail::product_tile::threads);
+  }
+  template <class E, class X, class T>
+  tensor<T, 3, device> weight_gradient(E& e, const saved<X, T>& s, const tensor<X, 2, device>& dy) const {
+    auto dw = empty<T, 3>(e, s.weight.shape());
+    const idx elements = dw.size();
+    const auto ranges = detail::gradient_ranges::of(plan.forward.tiles(), elements * static_cast<idx>(sizeof(T)));
+    if (ranges.count == 1) {
+      range_gradients(e, s, dy, ranges, dw.data());
+      return dw;
+    }
+    auto partial = empty<T, 2>(e, {ranges.count, elements});
+    range_gradients(e, s, dy, ranges, partial.data());
+    launch(e, detail::grid_blocks(elements), detail::grid_threads,
+           detail::ordered_sum_kernel<T>{partial.data(), ranges.count, elements, dw.data()});
+    return dw;
+  }
+  template <class E, class X, class T> void range_gradients(E& e, const saved<X, T>& s, const tensor<X, 2, device>& dy,
+                                                            const detail::gradient_ranges& ranges, T* sums) const {
+    const idx cin = s.x.extent(1), cout = dy.extent(1);
+    const auto table = plan.forward.packed(plan.forward_flipped());
+    if (depthwise(cin, cout)) {
+      launch(e, detail::grid_blocks(ranges.count * table.taps * cin), detail::grid_threads,
+             detail::depthwise_gradient_kernel<X, T>{table, s.x.data(), dy.data(), cin, ranges, sums});
+      return;
+    }
+    const auto run = [&](const auto& k, int threads) { launch(e, k.blocks(), threads, k); };
+    const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
+      run(detail::mma_weight_gradient_kernel<X, Words>{table, s.x.data(), dy.data(), groups, cin / groups,
+                                                       cout / groups, ranges, sums},
+          detail::mma_tile::threads);
+    });
+    if (done) { return; }
+    run(detail::weight_gradient_kernel<X, T>{table, s.x.data(), dy.data(), groups, cin / groups, cout / groups, ranges,
+                                             sums},
+        detail::product_tile::threads);
+  }
+  template <class X, class T>
+  void check(const tensor<X, 2, device>& x, const tensor<T, 3, device>& w, const tensor<T, 1, device>& bias) const {
+    const idx cin = x.extent(1), cout = w.extent(2);
+    expects(x.extent(0) == plan.forward.inputs && w.extent(0) == plan.forward.taps,
+            "sqs::sparse::device_convolution: x has ", x.extent(0), " rows and weight ", w.extent(0),
+            " taps, the plan has ", plan.forward.inputs, " input rows and ", plan.forward.taps,
+            " taps; use the plan of x's sites and this kernel");
+    expects(groups > 0 && cin % groups == 0 && cout % groups == 0, "sqs::sparse::device_convolution: ", groups,
+            " groups do not divide ", cin, " input and ", cout, " output channels; choose a common divisor");
+    expects(w.extent(1) == cin / groups && (bias.size() == 0 || bias.extent(0) == cout),
+            "sqs::sparse::device_convolution: x has ", cin, " channels in ", groups, " groups, weight is [",
+            w.extent(0), ", ", w.extent(1), ", ", cout, "], bias has ", bias.size(),
+            " elements; weight must be [taps, Cin / groups, Cout] and bias [Cout] or empty");
+  }
+};
+
+} // namespace sqs::sparse

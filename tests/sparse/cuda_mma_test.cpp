@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products on tensor cores, emulated: the layout of their operands, their rounding, convolutions with them.
+#include "cuda_mma_cases.hpp"
+
+#include <sqs/exec/emulated_gpu.hpp>
+
+namespace {
+
+using namespace sqs;
+using namespace sqs::test;
+using sparse::detail::bfloat16_words;
+using sparse::detail::tf32_words;
+
+TEST(cuda_mma, one_step_is_a_matrix_product) {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
+    emulator::gpu e{.seed = seed};
+    expect_exact_step<bfloat16_words>(e);
+    expect_exact_step<tf32_words>(e);
+  }
+}
+
+TEST(cuda_mma, numbers_are_rounded_to_nearest) {
+  const auto tf32 = [](float v) { return tf32_words::value(tf32_words::of(v), 0); };
+  EXPECT_EQ(tf32(1.0f), 1.0f);
+  EXPECT_EQ(tf32(1.0f + 0x1p-10f), 1.0f + 0x1p-10f);
+  EXPECT_EQ(tf32(1.0f + 0x1p-11f), 1.0f + 0x1p-10f); // half way: away from zero
+  EXPECT_EQ(tf32(1.0f + 0x1p-12f), 1.0f);
+  EXPECT_EQ(tf32(-1.0f - 0x1p-11f), -1.0f - 0x1p-10f);
+  EXPECT_EQ(tf32(2.0f - 0x1p-23f), 2.0f);
+  EXPECT_EQ(tf32(std::numeric_limits<float>::infinity()), std::numeric_limits<float>::infinity());
+  EXPECT_TRUE(std::isnan(tf32(std::numeric_limits<float>::quiet_NaN())));
+  const auto word = bfloat16_words::of(1.5f, -0x1p-120f);
+  EXPECT_EQ(bfloat16_words::value(word, 0), 1.5f);
+  EXPECT_EQ(bfloat16_words::value(word, 1), -0x1p-120f);
+  EXPECT_EQ(bfloat16_words::value(bfloat16_words::of(0, 1.0f + 0x1p-8f), 1), 1.0f); // half way: to even
+}
+
+TEST(cuda_mma, convolutions_lose_nothing_but_the_rounding) {
+  emulator::gpu e{.seed = 1};
+  expect_tensor_cores_of_many_shapes(e, 66, 1);
+  expect_same_on_tensor_cores<bfloat16_words>(e, some_plans(e, 20, 2)[3], {5, 9}, 2);
+  expect_same_on_tensor_cores<tf32_words>(e, some_plans(e, 20, 2)[4], {5, 9}, 3);
+}
+
+TEST(cuda_mma, the_rounding_is_that_of_the_format) {
+  // Numbers that are not rounded yet: the error is that of 8 or 11 bits, and not smaller.
+  emulator::gpu e;
+  cpu host{.threads = 1};
+  const auto plan = some_plans(e, 64, 3)[0];
+  const auto x = random_float<2>({64, 40}, 1), dy = random_float<2>({64, 24}, 2);
+  const auto w = random_float<3>({27, 40, 24}, 3);
+  const auto b = random_float<1>({24}, 4);
+  const auto y = sparse::convolution_op{plan.host}.forward(host, x, w, b).value;
+  const auto gap = [&](sparse::product_precision p) {
+    return relative_gap(std::get<0>(on_device(e, sparse::device_convolution_op{plan.device, 1, p}, x, w, b, dy)), y);
+  };
+  const double bf16 = gap(sparse::product_precision::bfloat16), tf32 = gap(sparse::product_precision::tf32);
+  EXPECT_LT(bf16, 1.0 / 256);
+  EXPECT_GT(bf16, 1.0 / 4096);
+  EXPECT_LT(tf32, 1.0 / 2048);
+  EXPECT_GT(tf32, 1.0 / 65536);
+}
+
+TEST(cuda_mma, narrow_features_repeat_bit_for_bit) {
+  const auto run = [](std::uint64_t seed) {
+    emulator::gpu e{.seed = seed};
+    const auto plan = some_plans(e, 90, 5)[1];
+    const auto narrow = [](const tensor<float, 2>& t) {
+      auto n = make_tensor<bfloat16, 2>(t.shape());
+      std::transform(t.begin(), t.end(), n.begin(), [](float v) { return bfloat16(v); });
+      return n;
+    };
+    return on_device(e, sparse::device_convolution_op{plan.device, 1, sparse::product_precision::bfloat16},
+                     narrow(random_float<2>({90, 20}, 1)), random_float<3>({27, 20, 35}, 2), random_float<1>({35}, 3),
+                     narrow(random_float<2>({plan.host.forward.outputs, 35}, 4)));
+  };
+  const auto first = run(1), again = run(99);
+  EXPECT_TRUE(equal_bits(std::get<0>(again), std::get<0>(first)));
+  EXPECT_TRUE(equal_bits(std::get<1>(again), std::get<1>(first)));
+  EXPECT_TRUE(equal_bits(std::get<2>(again), std::get<2>(first)));
+}
+
+} // namespace
