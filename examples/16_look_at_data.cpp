@@ -30,8 +30,9 @@ struct shown {
   std::vector<std::pair<std::string, occupancy_labels>> occupancy; ///< name, labels
 };
 
-shown of_data_set(const fs::path& root, idx i) {
-  const nuscenes_dataset data(root);
+shown of_data_set(const fs::path& given, idx i) {
+  const nuscenes_dataset data(given);
+  const fs::path root = data.root();
   shown s{data.sample(i), {}};
   const auto add = [&](const char* name, const fs::path& path, auto&& read) {
     if (fs::exists(path)) { s.occupancy.emplace_back(name, read(path)); }
@@ -71,7 +72,7 @@ int main(int argc, char** argv) {
   std::string root, out = "look";
   idx index = 0;
   CLI::App app{"Shows one key frame of a data set in the nuScenes format, or of the town."};
-  app.add_option("root", root, "folder of the data set; none: a frame of the town");
+  app.add_option("root", root, "folder of the data set, or of its tables; none: a frame of the town");
   app.add_option("--sample", index, "which key frame")->capture_default_str();
   app.add_option("--out", out, "folder for the page")->capture_default_str();
   try {

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "evaluate.hpp"
 
-#include <sqs/data/nuscenes_splits.hpp>
 #include <sqs/metric/detection_json.hpp>
 #include <sqs/pipeline/ground_truth.hpp>
 
 namespace evaluate {
 
 table detection(const options& o) {
-  nuscenes_options which;
-  if (!o.split.empty()) { which.scenes = nuscenes_split(o.split); }
-  const nuscenes_dataset data(o.ground_truth, which);
+  const auto data = key_frames(o.ground_truth, o);
   const auto truth = pipeline::detection_ground_truth(data.tables());
   const auto result = metric::read_detection_result(o.prediction);
   cpu exec{.threads = o.threads};

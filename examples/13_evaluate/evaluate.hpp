@@ -3,6 +3,7 @@
 // What the tasks share: options, tables of numbers, files that belong together.
 
 #include <sqs/core/file.hpp>
+#include <sqs/data/nuscenes.hpp>
 #include <sqs/pipeline/progress.hpp>
 #include <sqs/tensor/json.hpp>
 
@@ -19,8 +20,8 @@ using namespace sqs;
 namespace fs = std::filesystem;
 
 struct options {
-  std::string ground_truth, prediction, nuscenes, split, json, protocol, drivable, mask = "camera",
-                                                                                   words = "as-written";
+  std::string ground_truth, prediction, nuscenes, version, split, json, protocol, drivable;
+  std::string mask = "camera", words = "as-written";
   int threads = 0;
   bool f16 = false, quiet = false;
 };
@@ -39,8 +40,12 @@ inline pipeline::progress_bar progress(const options& o, const char* title, std:
   return {o.quiet ? nullptr : stderr, isatty(2) != 0, title, 0, static_cast<std::int64_t>(total)};
 }
 
-/// The label files below a folder, as paths relative to it, and that each has its prediction.
-std::vector<fs::path> paired_files(const fs::path& truth, const fs::path& prediction, const std::string& ending);
+/// The key frames of the tables and the split that the options name.
+nuscenes_dataset key_frames(const std::string& root, const options& o);
+
+/// The label files below the ground truth's folder, as paths relative to it, and that each has its prediction. With a
+/// split only those of its scenes, whose names the folders at the top have.
+std::vector<fs::path> paired_files(const options& o, const std::string& ending);
 
 json_value read_json(const std::string& path);
 const json_value::object& members(const json_value& v, const std::string& path);

@@ -23,6 +23,15 @@ using namespace evaluate;
 
 /// Two made-up data sets of one sample each, judged like real ones.
 int demo(options o) {
+  const auto folder = fs::temp_directory_path() / fmt::format("sqs_evaluate_{}", getpid());
+  const struct cleaner {
+    fs::path folder;
+    ~cleaner() {
+      std::error_code ignored;
+      fs::remove_all(folder, ignored);
+    }
+  } at_end{folder};
+  const auto in = [&](const char* name) { return (folder / name).string(); };
   auto truth = occupancy_labels::empty(occ3d_grid, occupancy_free), found = truth;
   for (int x = 80; x < 120; ++x) {
     for (int y = 80; y < 120; ++y) {
@@ -30,13 +39,13 @@ int demo(options o) {
       found.semantics[static_cast<std::size_t>(truth.grid.index(x, y, y < 115 ? 2 : 3))] = 11;
     }
   }
-  write_occ3d("truth/scene/sample/labels.npz", truth);
-  write_occ3d("found/scene/sample/labels.npz", found);
-  o.ground_truth = "truth", o.prediction = "found", o.protocol = "occ3d", o.quiet = true;
+  write_occ3d(in("truth/scene/sample/labels.npz"), truth);
+  write_occ3d(in("found/scene/sample/labels.npz"), found);
+  o.ground_truth = in("truth"), o.prediction = in("found"), o.protocol = "occ3d", o.quiet = true;
   occupancy(o).print();
-  std::ofstream("references.json") << R"({"1": ["two cars wait at the crossing"], "2": ["turn left", "go left"]})";
-  std::ofstream("said.json") << R"({"1": "two cars stand at the crossing", "2": "turn left"})";
-  o.ground_truth = "references.json", o.prediction = "said.json";
+  std::ofstream(in("references.json")) << R"({"1": ["two cars wait at the crossing"], "2": ["turn left", "go left"]})";
+  std::ofstream(in("said.json")) << R"({"1": "two cars stand at the crossing", "2": "turn left"})";
+  o.ground_truth = in("references.json"), o.prediction = in("said.json");
   captions(o).print();
   fmt::print("Your own results: evaluate --help\n");
   return 0;
@@ -60,21 +69,29 @@ int main(int argc, char** argv) {
     t->add_option("--protocol", o.protocol)->required(names[0] != "polygons")->check(CLI::IsMember(names));
   };
   auto* boxes = task("detection", "nuScenes detection score: a data set, and results.json of the devkit", "--result");
-  boxes->add_option("--split", o.split, "train, val, mini_train, mini_val; else all samples");
+  const auto of_split = [&](CLI::App* t, bool tables) {
+    t->add_option("--split", o.split, "train, val, mini_train, mini_val; else all samples");
+    if (tables) { t->add_option("--version", o.version, "folder of the tables, where there are several"); }
+  };
+  of_split(boxes, true);
   auto* voxels =
       task("occupancy",
            "IoU of label files; predictions in the same format and places, or volumes [X, Y, Z] instead of rows",
            "--prediction");
   choice(voxels, occupancy_protocols());
+  of_split(voxels, false);
   voxels->add_option("--mask", o.mask, "of occ3d")->check(CLI::IsMember({"camera", "lidar", "none"}));
   auto* ray_iou = task("rays", "RayIoU, mAVE and OccScore: SCENE/TOKEN/labels.npz", "--prediction");
   ray_iou->add_option("--nuscenes", o.nuscenes, "the data set, for where the LiDAR stood")->required();
+  of_split(ray_iou, true);
   choice(ray_iou, {"occ3d", "open-occ"});
   ray_iou->add_flag("--f16", o.f16, "round to half precision, as submissions do");
   auto* forecasts = task("forecast", "IoU 1, 2, 3 s ahead: SCENE/TOKEN/labels_{0,1,2,3}s.npz", "--prediction");
   forecasts->add_option("--nuscenes", o.nuscenes, "the data set, for what follows what")->required();
+  of_split(forecasts, true);
   choice(forecasts, {"sparse-world", "occ-world"});
   auto* plans = task("planning", "L2 and collisions: {sample: six points at 0.5 .. 3 s, x ahead, y left}", "--result");
+  of_split(plans, true);
   choice(plans, {"polygons", "st-p3", "omni-drive"});
   plans->add_option(
       "--drivable", o.drivable,

@@ -68,7 +68,11 @@ occupancy_labels free_is_0(occupancy_labels o) {
 
 occupancy_labels read_kitti(const fs::path& path, side s) {
   const auto invalid = fs::path(path).replace_extension(".invalid");
-  return read_semantic_kitti(path, s == side::truth && fs::exists(invalid) ? invalid : fs::path());
+  if (s == side::truth && !fs::exists(invalid)) {
+    raise<file_error>("sqs::evaluate: there is no ", invalid.string(), " beside ", path.filename().string(),
+                      "; the protocol leaves out the voxels it names: unpack data_odometry_voxels.zip whole");
+  }
+  return read_semantic_kitti(path, s == side::truth ? invalid : fs::path());
 }
 
 std::map<std::string, kind> kinds() {
@@ -109,7 +113,7 @@ table occupancy(const options& o) {
   const auto mask = !occ3d || o.mask == "none" ? metric::occupancy_mask::none
                     : o.mask == "lidar"        ? metric::occupancy_mask::lidar
                                                : metric::occupancy_mask::camera;
-  const auto files = paired_files(o.ground_truth, o.prediction, k.ending);
+  const auto files = paired_files(o, k.ending);
   auto bar = progress(o, "occupancy", files.size());
   cpu exec{.threads = o.threads};
   auto counts = metric::make_counts(k.protocol);

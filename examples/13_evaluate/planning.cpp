@@ -64,7 +64,7 @@ private:
 } // namespace
 
 table planning(const options& o) {
-  const nuscenes_dataset data(o.ground_truth);
+  const auto data = key_frames(o.ground_truth, o);
   const auto plans = read_json(o.prediction);
   const auto& list_of_plans = members(plans, o.prediction);
   const std::map<std::string, metric::collision_protocol> protocols{

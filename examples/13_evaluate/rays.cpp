@@ -10,8 +10,8 @@ namespace evaluate {
 
 table rays(const options& o) {
   const bool occ3d = o.protocol == "occ3d";
-  const nuscenes_dataset data(o.nuscenes);
-  const auto files = paired_files(o.ground_truth, o.prediction, ".npz");
+  const auto data = key_frames(o.nuscenes, o);
+  const auto files = paired_files(o, ".npz");
   auto config = occ3d ? metric::occ3d_rays() : metric::open_occ_rays();
   config.quantize_f16 = o.f16;
   const auto read = [&](const fs::path& p) { return occ3d ? read_occ3d(p) : read_open_occ(p); };
@@ -43,7 +43,7 @@ table rays(const options& o) {
 
 /// SCENE/TOKEN/labels_{0,1,2,3}s.npz: what was foreseen at key frame TOKEN, each in the vehicle's frame of its moment.
 table forecast(const options& o) {
-  const nuscenes_dataset data(o.nuscenes);
+  const auto data = key_frames(o.nuscenes, o);
   const fs::path truth = o.ground_truth, prediction = o.prediction;
   const bool sparse_world = o.protocol == "sparse-world";
   const auto protocol = sparse_world ? metric::forecast_sparse_world_protocol : metric::forecast_occ_world_protocol;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "evaluate.hpp"
 
+#include <sqs/data/nuscenes_splits.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -31,12 +33,25 @@ void table::save(const std::string& path) const {
   write_file_atomic(path, std::as_bytes(std::span<const char>(out)));
 }
 
-std::vector<fs::path> paired_files(const fs::path& truth, const fs::path& prediction, const std::string& ending) {
+nuscenes_dataset key_frames(const std::string& root, const options& o) {
+  nuscenes_options which{.version = o.version};
+  if (!o.split.empty()) { which.scenes = nuscenes_split(o.split); }
+  return nuscenes_dataset(root, which);
+}
+
+std::vector<fs::path> paired_files(const options& o, const std::string& ending) {
+  const fs::path truth = o.ground_truth, prediction = o.prediction;
   std::vector<fs::path> found, missing;
-  for (const auto& entry : fs::recursive_directory_iterator(truth)) {
-    if (entry.is_regular_file() && entry.path().extension() == ending) {
-      found.push_back(fs::relative(entry.path(), truth));
-    }
+  if (!fs::is_directory(truth)) {
+    raise<file_error>("sqs::evaluate: ", truth.string(), " is no folder; give the one that holds the label files");
+  }
+  std::vector<std::string> scenes = o.split.empty() ? std::vector<std::string>() : nuscenes_split(o.split);
+  std::sort(scenes.begin(), scenes.end());
+  for (const auto& entry : fs::recursive_directory_iterator(truth, fs::directory_options::follow_directory_symlink)) {
+    if (!entry.is_regular_file() || entry.path().extension() != ending) { continue; }
+    const auto name = fs::relative(entry.path(), truth);
+    const auto scene = name.begin()->string();
+    if (scenes.empty() || std::binary_search(scenes.begin(), scenes.end(), scene)) { found.push_back(name); }
   }
   std::sort(found.begin(), found.end());
   for (const auto& f : found) {
@@ -44,6 +59,7 @@ std::vector<fs::path> paired_files(const fs::path& truth, const fs::path& predic
   }
   if (found.empty()) {
     raise<file_error>("sqs::evaluate: there is no ", ending, " file below ", truth.string(),
+                      scenes.empty() ? "" : " in a folder of a scene of the split",
                       "; give the folder that holds the label files of the protocol");
   }
   if (!missing.empty()) {

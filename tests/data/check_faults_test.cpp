@@ -126,6 +126,54 @@ TEST(check_faults, folders_behind_links) {
   EXPECT_THAT(r.problems[0].repair, HasSubstr("mkdir -p " + (disk / "samples").string() + " && tar "));
 }
 
+TEST(check_faults, links_of_labels_and_tables_that_lead_nowhere) {
+  whole_nuscenes tiny(test_name());
+  tiny.check();
+  fs::create_directory_symlink("/no/such/disk", tiny.root / "gts");
+  const auto r = tiny.check();
+  ASSERT_EQ(r.problem_count, 1u) << all_of(r);
+  EXPECT_EQ(r.problems[0].what, (tiny.root / "gts").string() + " is a link to /no/such/disk, which is not there");
+  EXPECT_THAT(r.problems[0].repair, HasSubstr("mkdir -p /no/such/disk && dataset_check " + tiny.root.string()));
+  const fs::path tables = tiny.root.string() + "_tables";
+  fs::remove_all(tables);
+  fs::create_directories(tables);
+  fs::create_directory_symlink("/no/such/disk", tables / "v1.0-mini");
+  EXPECT_THAT(all_of(sqs::check_dataset(tables)), HasSubstr("the tables " + (tables / "v1.0-mini").string() +
+                                                            " are a link to /no/such/disk, which is not there"));
+}
+
+TEST(check_faults, samples_that_their_scene_does_not_reach) {
+  whole_nuscenes tiny(test_name());
+  ASSERT_TRUE(tiny.check().good());
+  tiny.spoil("sample", R"("next":"s1")", R"("next":"")");
+  EXPECT_THAT(all_of(tiny.check()), HasSubstr("2 samples have no 'next', but there are 1 scenes, each with one end"));
+}
+
+TEST(check_faults, labels_cut_short_show_without_reading_them) {
+  whole_nuscenes tiny(test_name());
+  tiny.check();
+  const sqs::check_options quick{.decode = false};
+  const auto labels = sqs::occupancy_labels::empty(sqs::occ3d_grid, sqs::occupancy_free);
+  for (const char* token : {"s0", "s1"}) {
+    sqs::write_occ3d(sqs::occ3d_path(tiny.root / "gts", "scene-1", token), labels);
+  }
+  const auto file = sqs::occ3d_path(tiny.root / "gts", "scene-1", "s1");
+  EXPECT_TRUE(tiny.check(quick).good()) << all_of(tiny.check(quick));
+  fs::resize_file(file, 100);
+  EXPECT_THAT(all_of(tiny.check(quick)), HasSubstr("does not begin and end as an .npz file does"));
+  fs::resize_file(file, 0);
+  EXPECT_THAT(all_of(tiny.check(quick)), HasSubstr("labels.npz is empty"));
+}
+
+TEST(check_faults, names_that_are_meant_for_the_shell_or_the_terminal) {
+  const sqs::detail::nuscenes_repairs mini("/d", "v1.0-mini");
+  EXPECT_EQ(mini.file("--use-compress-program=x"), "tar -xzf v1.0-mini.tgz -C /d -- --use-compress-program=x");
+  sqs::check_report r;
+  r.add("a\x1b[2Jb", "c\nd");
+  EXPECT_EQ(r.problems[0].what, "a?[2Jb");
+  EXPECT_EQ(r.problems[0].repair, "c?d");
+}
+
 TEST(check_faults, commands_name_the_archives_of_the_publishers) {
   const sqs::detail::nuscenes_repairs mini("/d", "v1.0-mini"), full("/d", "v1.0-trainval"), test("/d", "v1.0-test"),
       town("/d", "v1.0-town"), other("/d x", "v1.0-mine");

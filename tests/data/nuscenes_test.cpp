@@ -171,7 +171,19 @@ TEST(nuscenes, a_missing_table_or_version_is_named) {
   sqs_test::fs::create_directories(tiny.root / "v1.0-trainval");
   std::ofstream(tiny.root / "v1.0-trainval/sample.json") << "[]";
   EXPECT_THAT([&] { tiny.open(); }, ThrowsMessage<sqs::file_error>(HasSubstr(
-                                        "holds 2 versions with tables (v1.0-mini, v1.0-trainval); choose one")));
+                                        "holds 2 versions with tables (v1.0-mini, v1.0-trainval); give the folder of "
+                                        "one of them")));
+}
+
+TEST(nuscenes, the_folder_of_the_tables_chooses_among_versions) {
+  tiny_nuscenes tiny(test_name());
+  tiny.open();
+  sqs_test::fs::create_directories(tiny.root / "v1.0-trainval");
+  std::ofstream(tiny.root / "v1.0-trainval/sample.json") << "[]";
+  const sqs::nuscenes_dataset chosen((tiny.root / "v1.0-mini/").string());
+  EXPECT_EQ(chosen.size(), 2);
+  EXPECT_EQ(chosen.root(), sqs_test::fs::absolute(tiny.root));
+  EXPECT_EQ(chosen.token(0), "s0");
 }
 
 TEST(nuscenes, broken_files_of_a_sample_are_named) {

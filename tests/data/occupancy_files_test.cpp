@@ -53,11 +53,13 @@ TEST(occupancy_files, open_occ_keeps_flow_as_halves_and_drops_what_is_not_finite
   o.flow[1] = {std::numeric_limits<float>::quiet_NaN(), 3};
   o.flow[2] = {1e9f, 0}; // infinite as a half
   o.flow[3] = {0.1f, 0};
+  o.flow[4] = {3, -std::numeric_limits<float>::infinity()};
   const auto back = sqs::decode_open_occ(sqs::encode_open_occ(o), "labels.npz");
   EXPECT_EQ(back.semantics, o.semantics);
   EXPECT_EQ(back.flow[0].x, 1.5f);
   EXPECT_EQ(back.flow[0].y, -2.25f);
   EXPECT_EQ(back.flow[1].x, 0);
+  EXPECT_EQ(back.flow[4].x, 0);
   EXPECT_EQ(back.flow[1].y, 0);
   EXPECT_EQ(back.flow[2].x, 0);
   EXPECT_EQ(back.flow[3].x, 0.0999755859375f); // the half next to 0.1
@@ -290,6 +292,13 @@ TEST(stored_numbers, every_type_is_read) {
               HasSubstr("holds nan"));
   EXPECT_THAT(message_of([&] { sqs::floats_of(one("F8_E4M3", std::uint8_t{0}), "x.npy"); }),
               HasSubstr("x.npy holds F8_E4M3; save it as F32"));
+}
+
+TEST(occupancy_files, more_rows_than_voxels_are_refused) {
+  const auto rows = sqs::make_tensor<std::uint8_t, 2>({200 * 200 * 16 + 1, 4});
+  EXPECT_THAT(sqs::test::message_of(
+                  [&] { sqs::decode_surround_occ(sqs::bytes_of(sqs::encode_npy(sqs::from_tensor(rows))), "x.npy"); }),
+              ::testing::HasSubstr("x.npy has 640001 rows for the 640000 voxels of its grid"));
 }
 
 } // namespace

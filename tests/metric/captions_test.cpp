@@ -201,4 +201,16 @@ TEST(captions, words_of_any_bytes) {
   }
 }
 
+TEST(captions, refuse_what_would_take_hours) {
+  std::string words;
+  for (int i = 0; i < 20001; ++i) { words += "a "; }
+  try {
+    const std::vector<caption> one{{words, {"a"}}};
+    (void)score_captions(one, caption_words::as_written);
+    ADD_FAILURE() << "no error";
+  } catch (const sqs::precondition_error& e) {
+    EXPECT_NE(std::string(e.what()).find("a caption has 20001 words; ROUGE-L takes up to 20000"), std::string::npos);
+  }
+}
+
 } // namespace

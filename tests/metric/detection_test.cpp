@@ -158,13 +158,13 @@ std::string with(const std::string& field, const std::string& value) {
 
 TEST(detection_result, comes_back_as_it_was_written) {
   detection_result r;
-  r.use_camera = true;
+  r.use_camera = r.use_external = true;
   r.samples = one({box_at(0.1, 1.0 / 3, 0.7, "barrier"), box_at(1e-300, -1e22, 1, "bus", "vehicle.stopped")});
   r.samples[0].boxes[1].velocity = {std::nan(""), 0.1};
   r.samples.push_back({.token = "q\"\\\n", .boxes = {}});
   write_detection_result(path, r);
   const auto back = read_detection_result(path);
-  EXPECT_TRUE(back.use_camera && !back.use_lidar);
+  EXPECT_TRUE(back.use_camera && !back.use_lidar && !back.use_radar && !back.use_map && back.use_external);
   ASSERT_EQ(back.samples.size(), 2u);
   EXPECT_EQ(back.samples[1].token, "q\"\\\n");
   for (std::size_t i = 0; i < 2; ++i) {

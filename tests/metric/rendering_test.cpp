@@ -37,4 +37,12 @@ TEST(rendering_score, no_returns_are_no_perfect_depth) {
               testing::HasSubstr("prediction and target must have equal shapes"));
 }
 
+TEST(rendering_score, the_baseline_is_the_median_depth) {
+  const auto image = make_tensor<double, 4>({1, 1, 3, 1}, 0.5), target = make_tensor<double, 4>({1, 1, 3, 1}, 0.4);
+  auto lidar = make_tensor<double, 3>({1, 1, 3});
+  lidar(0, 0, 0) = 9, lidar(0, 0, 1) = 1, lidar(0, 0, 2) = 4;
+  const auto s = metric::score_rendering(image, target, make_tensor<double, 3>({1, 1, 3}, 4.0), lidar);
+  EXPECT_NEAR(s.baseline_depth_l1_m, 8.0 / 3, 1e-12); // 4 is 5, 3 and 0 away
+}
+
 } // namespace

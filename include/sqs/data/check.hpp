@@ -26,6 +26,17 @@ inline std::vector<std::string> nuscenes_versions(const std::filesystem::path& f
   return out;
 }
 
+/// A folder of tables that is a link to nowhere; empty if there is none.
+inline std::filesystem::path dangling_version(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  for (const auto& e : std::filesystem::directory_iterator(folder, ignored)) {
+    if (e.path().filename().string().starts_with("v1.0-") && e.is_symlink(ignored) && !e.exists(ignored)) {
+      return e.path();
+    }
+  }
+  return {};
+}
+
 /// Says that there is no data set, and the command that helps.
 inline void report_nothing(const std::filesystem::path& folder, check_report& report) {
   namespace fs = std::filesystem;
@@ -44,6 +55,11 @@ inline void report_nothing(const std::filesystem::path& folder, check_report& re
   } else if (fs::exists(here / "sample.json", ignored)) {
     report.add(concat(folder.string(), " holds only tables; the data set is the folder that holds it"),
                look_in(here.parent_path()));
+  } else if (const auto link = dangling_version(here); !link.empty()) {
+    const auto target = here / fs::read_symlink(link, ignored);
+    report.add(concat("the tables ", link.string(), " are a link to ", target.string(), ", which is not there"),
+               concat("mkdir -p ", shell_word(target), " && tar --keep-directory-symlink -xzf v1.0-mini.tgz -C ",
+                      shell_word(here), "   # or mount the disk that it lies on"));
   } else if (fs::exists(here / town_marker, ignored)) {
     report.add(concat(folder.string(), " is a town without tables: its writing was stopped"),
                town_from_nothing(folder));

@@ -15,7 +15,8 @@
 namespace sqs {
 
 struct nuscenes_options {
-  std::string version = {};             ///< folder of the tables; empty: the only `v*` folder that has a sample.json
+  std::string version =
+      {}; ///< folder of the tables; empty: the only `v*` folder that has a sample.json, or the given folder itself
   std::vector<std::string> scenes = {}; ///< names to keep, for splits (`nuscenes_split`); empty keeps all
   double max_time_diff = 1.5;           ///< seconds between boxes above which their velocity is unknown
   limits most = {};
@@ -37,10 +38,10 @@ public:
   explicit nuscenes_dataset(std::filesystem::path root, nuscenes_options options = {})
       : root_(std::move(root)),
         options_(std::move(options)),
-        tables_(read_nuscenes_tables(root_ / version(), {.scenes = options_.scenes,
-                                                         .sweeps = options_.sweeps,
-                                                         .threads = options_.threads,
-                                                         .most = options_.most})) {
+        tables_(read_nuscenes_tables(tables_folder(), {.scenes = options_.scenes,
+                                                       .sweeps = options_.sweeps,
+                                                       .threads = options_.threads,
+                                                       .most = options_.most})) {
     tokens_.reserve(tables_.order.size());
     for (std::size_t i = 0; i < tables_.order.size(); ++i) {
       tokens_.add(tables_.sample_row(tables_.order[i]).token, i);
@@ -157,10 +158,21 @@ public:
   }
 
 private:
-  std::string version() const {
+  std::filesystem::path tables_folder() {
+    const auto name = version(); // may change root_
+    return root_ / name;
+  }
+  /// The folder of the tables. If `root` is that folder, the data set is the folder it lies in.
+  std::string version() {
     if (!options_.version.empty()) { return options_.version; }
     std::vector<std::string> found;
     std::error_code error;
+    if (std::filesystem::exists(root_ / "sample.json", error)) {
+      const auto here = std::filesystem::absolute(root_).lexically_normal();
+      const auto tables = here.has_filename() ? here : here.parent_path(); // without a slash behind it
+      root_ = tables.parent_path();
+      return tables.filename().string();
+    }
     for (const auto& entry : std::filesystem::directory_iterator(root_, error)) {
       const std::string name = entry.path().filename().string();
       if (name.starts_with("v") && std::filesystem::exists(entry.path() / "sample.json", error)) {
@@ -174,7 +186,7 @@ private:
       raise<file_error>("sqs::nuscenes_dataset: ", root_.string(), " holds ", found.size(), " versions with tables (",
                         found.empty() ? "looked for v*/sample.json" : list, "); ",
                         found.empty() ? "give the folder that contains v1.0-mini or v1.0-trainval"
-                                      : "choose one with nuscenes_options::version");
+                                      : "give the folder of one of them, or nuscenes_options::version");
     }
     return found.front();
   }

@@ -194,6 +194,16 @@ inline void write_open_occ(const std::filesystem::path& path, const occupancy_la
   detail::write_label_file(path, encode_open_occ(o));
 }
 
+namespace detail {
+/// Raises for a file that lists more rows than its grid has voxels: it would cost memory and say nothing.
+inline void check_row_count(std::int64_t rows, const occupancy_grid& grid, const std::string& name) {
+  if (rows > grid.count()) {
+    raise<file_error>("sqs::occupancy_files: ", name, " has ", rows, " rows for the ", grid.count(),
+                      " voxels of its grid; it is damaged or belongs to another data set");
+  }
+}
+} // namespace detail
+
 /// Decodes a file of SurroundOcc: rows (x, y, z, class) of the occupied voxels, LiDAR frame, 0.5 m. Class 0 (noise)
 /// becomes `ignore`; voxels without a row are free (17). Of two rows for one voxel the later counts.
 ///
@@ -206,6 +216,7 @@ inline occupancy_labels decode_surround_occ(std::span<const std::byte> file, con
     raise<file_error>("sqs::occupancy_files: ", name, " is ", detail::shape_text(array.shape),
                       " instead of [N,4] (x, y, z, class); it belongs to another data set");
   }
+  detail::check_row_count(array.shape[0], surround_occ_grid, name);
   const auto rows = integers_of(array, name);
   auto o = occupancy_labels::empty(surround_occ_grid, occupancy_free);
   for (std::size_t i = 0; i + 3 < rows.size(); i += 4) {
@@ -258,6 +269,7 @@ inline occupancy_labels decode_open_occupancy(std::span<const std::byte> file, c
     raise<file_error>("sqs::occupancy_files: ", name, " is ", detail::shape_text(array.shape),
                       " instead of [N,4] (z, y, x, class) or [N,7]; it belongs to another data set");
   }
+  detail::check_row_count(array.shape[0], open_occupancy_grid, name);
   const auto columns = static_cast<std::size_t>(array.shape[1]);
   const auto values = floats_of(array, name); // below 2^24: exact
   auto o = occupancy_labels::empty(open_occupancy_grid, 0);

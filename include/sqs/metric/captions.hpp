@@ -208,10 +208,21 @@ inline std::size_t longest_common_subsequence(const caption_tokens& a, const cap
   return row.back();
 }
 
+/// Words of a caption up to which the common subsequence, whose time grows with the product of two lengths, is looked for.
+inline constexpr std::size_t most_words = 20000;
+
 inline double rouge_l_of(const counted_caption& c) {
   constexpr double beta2 = 1.2 * 1.2;
+  const auto in_bounds = [](const caption_tokens& words) {
+    expects(words.size() <= most_words, "sqs::metric::score_captions: a caption has ", words.size(),
+            " words; ROUGE-L takes "
+            "up to ",
+            most_words, ": judge it in parts");
+  };
+  in_bounds(c.words);
   double precision = 0, recall = 0;
   for (const caption_tokens& r : c.reference_words) {
+    in_bounds(r);
     const auto common = static_cast<double>(longest_common_subsequence(c.words, r));
     precision = std::max(precision, c.words.empty() ? 0 : common / static_cast<double>(c.words.size()));
     recall = std::max(recall, r.empty() ? 0 : common / static_cast<double>(r.size()));

@@ -33,6 +33,7 @@ public:
       report_.add(*problem, again_.tables());
       return;
     }
+    check_links();
     check_recordings(*set);
     check_lidarseg(*set);
     check_maps(*set);
@@ -50,6 +51,21 @@ private:
     const bool nowhere =
         std::filesystem::is_symlink(root_ / top, ignored) && !std::filesystem::exists(root_ / top, ignored);
     return nowhere ? top : folder;
+  }
+
+  /// Links at the top of the data set that lead nowhere: what lies behind them is not looked for below.
+  void check_links() {
+    namespace fs = std::filesystem;
+    std::error_code ignored;
+    for (const char* part : {"gts", "openocc_v2", "openocc_v2.1", "dense_voxels_with_semantic", "nuScenes-Occupancy",
+                             "nuScenes-Occupancy-v0.1", "maps", "can_bus"}) {
+      const auto link = root_ / part;
+      if (!fs::is_symlink(link, ignored) || fs::exists(link, ignored)) { continue; }
+      const auto target = root_ / fs::read_symlink(link, ignored);
+      report_.add(concat(link.string(), " is a link to ", target.string(), ", which is not there"),
+                  concat("mkdir -p ", shell_word(target), " && dataset_check ", shell_word(root_),
+                         "   # or mount the disk that it lies on"));
+    }
   }
 
   void check_recordings(const nuscenes_dataset& set) {
@@ -177,7 +193,13 @@ private:
         out.push_back({concat("the labels ", file.string(), " of sample ", set.token(i), " are missing"), repair()});
         return;
       }
-      const auto problem = options_.decode ? problem_of([&] { read(file); }) : std::nullopt;
+      const auto problem = problem_of([&] {
+        if (options_.decode) {
+          read(file);
+        } else {
+          require_ends(file, size_of(file), options_.limit.file_bytes);
+        }
+      });
       if (problem) { out.push_back({*problem, repair()}); }
     });
     report_.counts[name] += set.size();

@@ -79,8 +79,9 @@ private:
     std::error_code ignored;
     const bool linked = !member.empty() && std::filesystem::is_symlink(root_ / *member.begin(), ignored);
     // Without the option GNU tar puts a folder in the place of the link.
+    const bool like_option = member.native().starts_with('-');
     return concat("tar ", linked ? "--keep-directory-symlink " : "", how, " ", archive, " -C ", shell_word(root_), " ",
-                  shell_word(member));
+                  like_option ? "-- " : "", shell_word(member));
   }
   /// Folders may have been renamed: the file is written by its name here.
   std::string into(const path& name, const std::string& command) const {

@@ -36,7 +36,12 @@ struct check_report {
 
   bool good() const { return problem_count == 0; }
   void add(std::string what, std::string repair) {
-    if (problem_count++ < most) { problems.push_back({std::move(what), std::move(repair)}); }
+    if (problem_count++ >= most) { return; }
+    for (auto* text : {&what, &repair}) { // names in files may hold what a terminal obeys
+      std::replace_if(
+          text->begin(), text->end(), [](char c) { return (c >= 0 && c < ' ') || c == 127; }, '?');
+    }
+    problems.push_back({std::move(what), std::move(repair)});
   }
 };
 
@@ -95,6 +100,27 @@ inline void require_different_points(const lidar_sweep& s, const std::filesystem
   if ((p.size() > 1 || zero) && std::all_of(p.begin(), p.end(), same)) {
     raise<file_error>("sqs::check: all ", p.size(), " points of ", path.string(), " are (", p[0].x, ", ", p[0].y, ", ",
                       p[0].z, "); it was not written to its end");
+  }
+}
+
+/// Raises if a label file is empty, larger than `most`, or does not begin and end as its kind does: all that can be told
+/// without reading it.
+inline void require_ends(const std::filesystem::path& path, std::int64_t bytes, std::uint64_t most) {
+  const auto wrong = [&](const char* what) { raise<file_error>("sqs::check: ", path.string(), " ", what); };
+  if (bytes == 0) { wrong("is empty"); }
+  if (static_cast<std::uint64_t>(bytes) > most) { wrong("is larger than any such file"); }
+  const file_calls calls;
+  const open_file file(calls, path.string(), O_RDONLY | O_NONBLOCK);
+  if (!file) { wrong("cannot be opened"); }
+  const auto is = [&](const char* expected, std::size_t n, std::int64_t at) {
+    char found[8]{};
+    return at >= 0 && ::pread(file.get(), found, n, at) == static_cast<ssize_t>(n) &&
+           std::equal(found, found + n, expected);
+  };
+  const auto kind = path.extension();
+  if (kind == ".npy" && !is("\x93NUMPY", 6, 0)) { wrong("does not begin as an .npy file does"); }
+  if (kind == ".npz" && (!is("PK\3\4", 4, 0) || !is("PK\5\6", 4, bytes - 22))) {
+    wrong("does not begin and end as an .npz file does; it is cut short or damaged");
   }
 }
 

@@ -31,6 +31,7 @@ public:
     std::error_code ignored;
     if (std::filesystem::exists(folder_ / "lidarseg.json", ignored)) { read("lidarseg", done); }
     for (const auto& l : links) { follow(l); }
+    count_samples();
   }
 
 private:
@@ -83,10 +84,14 @@ private:
       stream_records(path, options_.limit, [&](const json_record& r) {
         own.add(nuscenes_token_of(r.text("token")), r.row());
         if (name == "calibrated_sensor") { see_lens(r); }
+        if (name == "scene" && r.has("nbr_samples")) { announced_ += r.integer("nbr_samples"); }
         for (auto& c : columns) {
           if (!r.has(c.what->field)) { continue; } // the reader says which it needs
           const auto text = r.text(c.what->field);
-          if (text.empty() && c.what->may_be_empty) { continue; }
+          if (text.empty() && c.what->may_be_empty) {
+            ends_ += name == "sample" && std::string_view(c.what->field) == "next" ? 1 : 0;
+            continue;
+          }
           c.tokens.push_back(nuscenes_token_of(text));
           c.records.push_back(static_cast<std::uint32_t>(r.row()));
         }
@@ -107,6 +112,22 @@ private:
       report_.add(concat(path.string(), ", record ", twice, ": its token occurs twice in the table"), repair_);
     }
     for (auto& c : columns) { columns_.push_back(std::move(c)); }
+  }
+
+  /// Key frames that their scene does not reach: readers that follow `next` would lose them without a word.
+  void count_samples() {
+    const auto samples = known_.find("sample"), scenes = known_.find("scene");
+    if (samples == known_.end() || scenes == known_.end()) { return; }
+    const auto lost = [&](const std::string& what) {
+      report_.add(concat(path_of("sample").string(), ": ", what), repair_);
+    };
+    if (ends_ != static_cast<idx>(scenes->second.size())) {
+      lost(concat(ends_, " samples have no 'next', but there are ", scenes->second.size(),
+                  " scenes, each with one end"));
+    }
+    if (announced_ > 0 && announced_ != static_cast<idx>(samples->second.size())) {
+      lost(concat(samples->second.size(), " samples, but the scenes' 'nbr_samples' add up to ", announced_));
+    }
   }
 
   void see_lens(const json_record& r) {
@@ -172,6 +193,7 @@ private:
   std::map<std::string, nuscenes_token_index> known_;
   std::vector<column> columns_;
   std::size_t bad_lenses_ = 0;
+  idx ends_ = 0, announced_ = 0;
   std::string first_bad_lens_;
 };
 
