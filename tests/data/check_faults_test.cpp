@@ -193,8 +193,8 @@ TEST(check_faults, commands_name_the_archives_of_the_publishers) {
             "nuScenes-Occupancy-v0.1/scene_a/occupancy/b.npy > /d/nuScenes-Occupancy/scene_a/occupancy/b.npy");
   EXPECT_THAT(full.surround_occ("dense_voxels_with_semantic/a.npy"),
               HasSubstr("unzip -o -j ARCHIVE '*/a.npy' -d /d/dense_voxels_with_semantic   # ARCHIVE: SurroundOcc's"));
-  EXPECT_THAT(town.file("samples/a.jpg"), HasSubstr("make_town --replace --out /d "));
-  EXPECT_THAT(town.occ3d("gts/a"), HasSubstr("make_town --replace --out /d "));
+  EXPECT_THAT(town.file("samples/a.jpg"), HasSubstr("make_town --out /d_again "));
+  EXPECT_THAT(town.occ3d("gts/a"), HasSubstr("make_town --out /d_again "));
   EXPECT_EQ(other.file("a"), "# v1.0-mine is none of nuScenes' own: write '/d x' again with the program that made it");
 }
 
@@ -218,13 +218,14 @@ TEST(check_faults, folders_that_are_not_the_data_set) {
   const fs::path above = root + "_above";
   fs::remove_all(above);
   fs::create_directories(above / "stopped/town");
-  std::ofstream(above / "stopped" / sqs::detail::town_marker) << "a town";
+  std::ofstream(above / "stopped" / sqs::detail::town_marker) << "a town\nmake_town --scenes 3\n";
   fs::create_directory_symlink(root + "_gone", above / "link");
   EXPECT_THAT(verdict(above / "link/"),
               AllOf(HasSubstr("is a link to " + root + "_gone, which is not there\n    mkdir"),
                     HasSubstr("-p " + root + "_gone && tar -xzf v1.0-mini.tgz -C ")));
   EXPECT_THAT(verdict(above / "stopped"),
-              AllOf(HasSubstr("is a town without tables"), HasSubstr("make_town --replace")));
+              AllOf(HasSubstr("is a town without tables"),
+                    HasSubstr("make_town --scenes 3 --replace --out " + (above / "stopped").string())));
   EXPECT_THAT(verdict(above), HasSubstr("has no known layout"));
   EXPECT_THAT(verdict(above), HasSubstr("    mkdir -p " + above.string() + " && tar -xzf v1.0-mini.tgz -C "));
   fs::create_directory_symlink(tiny.root, above / "nuscenes");

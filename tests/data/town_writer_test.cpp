@@ -132,7 +132,9 @@ TEST_F(town_files, are_good_and_repaired_by_writing_them_again) {
   fs::resize_file(labels, 100);
   const auto r = sqs::check_dataset(root());
   ASSERT_EQ(r.problem_count, 1);
-  EXPECT_THAT(r.problems[0].repair, ::testing::HasSubstr("make_town --replace --out "));
+  EXPECT_THAT(r.problems[0].repair,
+              ::testing::AllOf(::testing::StartsWith("make_town --split "), ::testing::HasSubstr(" --scenes "),
+                               ::testing::HasSubstr(" --replace --out " + root().string())));
   sqs::write_file_atomic(labels, whole);
 }
 

@@ -5,7 +5,6 @@
 
 #include <sqs/data/detail/check_kitti.hpp>
 #include <sqs/data/detail/check_nuscenes.hpp>
-#include <sqs/data/town/output_folder.hpp>
 
 namespace sqs {
 

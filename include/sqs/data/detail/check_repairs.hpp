@@ -5,6 +5,7 @@
 /// publishers gave them and are looked for in the current folder; one whose name is not published is called ARCHIVE.
 
 #include <sqs/data/detail/check_report.hpp>
+#include <sqs/data/town/output_folder.hpp>
 
 namespace sqs::detail {
 
@@ -15,7 +16,11 @@ inline std::string nuscenes_from_nothing(const std::filesystem::path& root) {
 }
 /// Nothing of a town is for download.
 inline std::string town_from_nothing(const std::filesystem::path& root) {
-  return concat("make_town --replace --out ", shell_word(root), "   # with the options it was made with");
+  const auto command = town_command(root);
+  if (command.empty()) {
+    return concat("make_town --out ", shell_word(root.string() + "_again"), "   # with the options it was made with");
+  }
+  return concat(command, " --replace --out ", shell_word(root));
 }
 
 class nuscenes_repairs {

@@ -60,7 +60,7 @@ public:
         options_(std::move(options)) {}
 
   template <class Progress> void run(Progress&& progress) {
-    make_room(root_, options_.version, options_.replace);
+    make_room(root_, options_.version, options_.replace, command());
     constant_tables();
     for (idx scene = 0; scene < data_.options().scenes; ++scene) {
       begin_scene(scene);
@@ -80,6 +80,15 @@ public:
   }
 
 private:
+  /// What makes this town again; options that the program does not have keep their defaults there.
+  std::string command() const {
+    const auto& o = data_.options();
+    const char* const split = o.split == town_split::train ? "train" : o.split == town_split::val ? "val" : "test";
+    return concat("make_town --split ", split, " --scenes ", o.scenes, " --seconds ", o.seconds, " --height ", o.height,
+                  " --width ", o.width, " --lidar-sweeps ", options_.lidar_sweeps, " --camera-sweeps ",
+                  options_.camera_sweeps, options_.open_occupancy ? " --open-occupancy" : "");
+  }
+
   /// A box of a key frame, or a file; linked to its neighbours when the scene is complete.
   struct link {
     std::string token, instance;
