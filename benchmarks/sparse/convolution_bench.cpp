@@ -15,6 +15,11 @@
 //   x_gather_gemm_scatter, x_hash_map   time of the baseline (baseline.hpp) / time here
 //   bricks_x_pairs   time over the pairs / time over bricks, each forced, where the plan allows both
 //   free_cores   what two threads that only count get of the machine: ratios of two threads mean something near 2
+// sparse/<submanifold|lifted>/forward/C:<n>/bf16: features of bfloat16. `x_fp32`, the time with features of float / the
+// time here, only where the processor has a matrix unit; without one the label says so, and the time is that of widening,
+// products in float, and rounding.
+// sparse/pointwise/forward/C:<n>: 1 x 1 x 1 on the frame's rows, with its plan and a relu. `gemm_ms`: the project's product of
+// the same matrices alone; `x_search`: the time with a searched plan of one tap / the time here.
 // The workloads are described in workloads.hpp.
 
 #include "baseline.hpp"
@@ -23,6 +28,7 @@
 
 #include <sqs/sparse/convolution.hpp>
 #include <sqs/sparse/plan_builder.hpp>
+#include <sqs/sparse/pointwise_plan.hpp>
 
 namespace {
 
@@ -174,6 +180,70 @@ void convolution(benchmark::State& state, const std::string& name, pass p, idx c
   state.counters["free_cores"] = 0.5 * (before + free_cores());
 }
 
+/// The forward pass with features of bfloat16, and with those of float.
+void narrow_forward(benchmark::State& state, const std::string& name, idx channels) {
+  subject s(workloads::get(name), channels);
+  const auto x = nn::converted<bfloat16>(s.e, s.x);
+  const auto narrow = [&] { return s.op.forward(s.e, x, s.weight, s.bias).value; };
+  const auto y = nn::converted<float>(s.e, narrow()), z = s.forward();
+  float gap = 0, most = 0;
+  for (idx i = 0; i < y.size(); ++i) {
+    gap = std::max(gap, std::abs(y.data()[i] - z.data()[i]));
+    most = std::max(most, std::abs(z.data()[i]));
+  }
+  if (!(gap <= 0.02f * most)) {
+    state.SkipWithError("the results differ by more than bfloat16 does");
+    return;
+  }
+  const double before = free_cores();
+  fastest here, of_float;
+  for (auto _ : state) {
+    state.SetIterationTime(here([&] { benchmark::DoNotOptimize(narrow()); }));
+    of_float([&] { benchmark::DoNotOptimize(s.forward()); });
+  }
+  state.counters["threads"] = s.e.thread_count();
+  state.counters["fastest_ms"] = 1e3 * here.seconds;
+  state.counters["gflops"] = 1e-9 * s.flop() / here.seconds;
+  if (sparse::detail::has_amx_unit()) {
+    state.counters["x_fp32"] = of_float.seconds / here.seconds;
+  } else {
+    state.SetLabel("no tile unit");
+  }
+  state.counters["free_cores"] = 0.5 * (before + free_cores());
+}
+
+void pointwise_forward(benchmark::State& state, idx channels) {
+  const auto& w = workloads::get("frame");
+  cpu e{.threads = threads};
+  const idx n = w.rows();
+  const auto x = numbers<2>({n, channels}, 1, 1);
+  const auto weight = numbers<3>({1, channels, channels}, 3, 0.1);
+  const auto none = make_tensor<float, 1>({0});
+  auto coordinates = make_tensor<std::int32_t, 2>({n, 4});
+  for (idx i = 0; i < coordinates.size(); ++i) {
+    coordinates.data()[i] = w.sites[static_cast<std::size_t>(i / 4)][static_cast<std::size_t>(i % 4)];
+  }
+  const auto sites = sparse::make_sites<3>(e, coordinates, w.grid);
+  const sparse::epilogue<float> relu{{}, {}, {}, {sparse::activation_kind::relu, 0}};
+  const auto with = [&](const sparse::convolution_plan& plan) {
+    return sparse::convolution_op{plan}.finished(e, x, weight, none, relu);
+  };
+  auto product = make_tensor<float, 2>({n, channels});
+  fastest here, searched, matrices;
+  for (auto _ : state) {
+    state.SetIterationTime(here([&] { benchmark::DoNotOptimize(with(sparse::make_pointwise_plan(e, n))); }));
+    searched([&] { benchmark::DoNotOptimize(with(sparse::make_submanifold_plan(e, sites, sparse::taps<1, 1, 1>{}))); });
+    matrices([&] {
+      gemm<float>(e, false, false, n, channels, channels, x.data(), channels, weight.data(), channels, product.data(),
+                  channels);
+    });
+  }
+  state.counters["threads"] = e.thread_count();
+  state.counters["fastest_ms"] = 1e3 * here.seconds;
+  state.counters["gemm_ms"] = 1e3 * matrices.seconds;
+  state.counters["x_search"] = searched.seconds / here.seconds;
+}
+
 void submanifold_map(benchmark::State& state, const std::string& name) {
   const auto& w = workloads::get(name);
   cpu e{.threads = threads};
@@ -221,6 +291,13 @@ void add_all() {
             [p = p, c](benchmark::State& s) { convolution(s, "frame", p, c, false); });
       }
     }
+    for (const idx c : {32, 64, 128}) {
+      add(concat("sparse/submanifold/forward/C:", c, "/bf16"), 7,
+          [c](benchmark::State& s) { narrow_forward(s, "frame", c); });
+    }
+    for (const idx c : {16, 32, 64, 128}) {
+      add(concat("sparse/pointwise/forward/C:", c), 15, [c](benchmark::State& s) { pointwise_forward(s, c); });
+    }
     add("sparse/map/submanifold", 7, [](benchmark::State& s) { submanifold_map(s, "frame"); });
     for (const idx c : {16, 32, 64, 128}) {
       add(concat("sparse/map_and_submanifold/forward/C:", c), 7,
@@ -234,6 +311,12 @@ void add_all() {
       for (const idx c : {16, 32, 64, 128}) {
         add(concat("sparse/", name, "/", pass_name, "/C:", c), 3,
             [name, p = p, c](benchmark::State& s) { convolution(s, name, p, c, false); });
+      }
+    }
+    for (const idx c : {32, 64, 128}) {
+      if (std::string_view(name) == "lifted") {
+        add(concat("sparse/lifted/forward/C:", c, "/bf16"), 3,
+            [c](benchmark::State& s) { narrow_forward(s, "lifted", c); });
       }
     }
     add(concat("sparse/map/", name), 5, [name](benchmark::State& s) { submanifold_map(s, name); });

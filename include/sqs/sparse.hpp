@@ -21,6 +21,7 @@
 #include <sqs/sparse/pair_lists.hpp>
 #include <sqs/sparse/plan_builder.hpp>
 #include <sqs/sparse/plan_cache.hpp>
+#include <sqs/sparse/pointwise_plan.hpp>
 #include <sqs/sparse/pooling.hpp>
 #include <sqs/sparse/prune.hpp>
 #include <sqs/sparse/sample_volume.hpp>

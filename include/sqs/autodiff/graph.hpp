@@ -64,7 +64,7 @@ template <class T> struct add_kernel {
   idx n;
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
     const idx i = static_cast<idx>(t.block()) * t.size() + t.thread();
-    if (i < n) { sum[i] = a[i] + b[i]; }
+    if (i < n) { sum[i] = static_cast<T>(a[i] + b[i]); }
   }
 };
 template <executor E, class T> void add(E& e, const T* a, const T* b, T* sum, idx n) {
@@ -72,7 +72,7 @@ template <executor E, class T> void add(E& e, const T* a, const T* b, T* sum, id
     if (n > 0) { launch(e, (n + 255) / 256, 256, add_kernel<T>{a, b, sum, n}); }
   } else {
     parallel_for(e, n, idx{1} << 15, [=](idx begin, idx end) {
-      for (idx i = begin; i < end; ++i) { sum[i] = a[i] + b[i]; }
+      for (idx i = begin; i < end; ++i) { sum[i] = static_cast<T>(a[i] + b[i]); }
     });
   }
 }

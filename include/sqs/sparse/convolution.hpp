@@ -10,6 +10,7 @@
 #include <sqs/sparse/bricks.hpp>
 #include <sqs/sparse/detail/brick_product.hpp>
 #include <sqs/sparse/detail/depthwise.hpp>
+#include <sqs/sparse/detail/tile_unit_product.hpp>
 #include <sqs/sparse/detail/weight_gradient.hpp>
 
 namespace sqs::sparse {
@@ -43,6 +44,12 @@ template <class T> struct epilogue {
   activation act;
 };
 
+/// Whether features of bfloat16 are multiplied on the processor's matrix unit (AMX), which rounds weights to bfloat16, too.
+enum class unit_policy {
+  automatic, ///< where there is one, each group has 32 channels or more on both sides, and bricks are not forced
+  never      ///< in float, as where there is none
+};
+
 /// y[out] = bias + the sum of x[in] W[tap] over the plan's pairs (in, out, tap); group g of the input channels gives
 /// group g of the output channels. `groups` equal to Cin and Cout is the depthwise convolution.
 ///
@@ -51,7 +58,9 @@ template <class T> struct epilogue {
 /// Execution   Tasks of one tile of the plan. A row's sum starts from the bias; then come the pairs of the middle tap,
 ///             those of the other taps in order and, within a tap, in the plan's: neither the threads nor the size of
 ///             the tiles change a bit. Where the plan has tables for it (`with_bricks`; almost full volumes) and its
-///             counts say that it pays, products are taken over bricks: the same sums. Weight gradients are summed over at most 32 ranges of tiles, added in order.
+///             counts say that it pays, products are taken over bricks: the same sums. Weight gradients are summed over
+///             at most 32 ranges of tiles, added in order. Features of bfloat16 may go to a matrix unit (`unit_policy`):
+///             taps in order, channels in blocks of 32, the same for any number of threads.
 /// Errors      precondition_error for shapes that do not belong together.
 /// Cost        2 pairs Cin Cout / groups flops forward, twice that backward; a copy of the weights each way, and 64 MiB
 ///             at most (or one gradient) for partial weight gradients.
@@ -59,6 +68,7 @@ struct convolution_op {
   convolution_plan plan;
   idx groups = 1;
   brick_policy bricks = brick_policy::automatic;
+  unit_policy unit = unit_policy::automatic;
 
   template <class T> struct saved {
     tensor<T, 2> x;
@@ -76,15 +86,8 @@ struct convolution_op {
                                            const tensor<T, 1>& bias, const epilogue<T>& then) const {
     check(x, weight, bias);
     auto y = empty<T, 2>(e, {plan.forward.outputs, weight.extent(2)});
-    const bool affine = then.scale.size() > 0, residual = static_cast<bool>(then.residual);
-    expects(then.scale.size() == then.shift.size() && (!affine || then.scale.extent(0) == y.extent(1)) &&
-                (!residual || then.residual.shape() == y.shape()),
-            "sqs::sparse::convolution: y is [", y.extent(0), ", ", y.extent(1), "], the epilogue has ",
-            then.scale.size(), " scales, ", then.shift.size(), " shifts and a residual of ", then.residual.size(),
-            " elements; give one scale and shift per channel and a residual of y's shape, or leave them out");
-    const detail::row_epilogue<T> f{affine ? then.scale.data() : nullptr, affine ? then.shift.data() : nullptr,
-                                    residual ? then.residual.data() : nullptr, then.act};
-    multiply(e, plan.forward, false, plan.forward_flipped(), x, weight, bias.size() > 0 ? bias.data() : nullptr, y, f);
+    multiply(e, plan.forward, false, plan.forward_flipped(), x, weight, bias.size() > 0 ? bias.data() : nullptr, y,
+             checked(then, y.shape()));
     return y;
   }
   template <class T>
@@ -115,7 +118,8 @@ struct convolution_op {
   }
 
   /// Features kept as bfloat16: they and their gradients are widened, computed with in float and rounded once; weights
-  /// and their gradients stay float.
+  /// and their gradients stay float. On a matrix unit (`unit_policy`) y and dx are sums of products of bfloat16 numbers,
+  /// weights among them, in float; weights must be finite there.
   struct narrow_saved {
     tensor<bfloat16, 2> x;
     tensor<float, 3> weight;
@@ -127,13 +131,42 @@ struct convolution_op {
   }
   tensor<bfloat16, 2> finished(cpu& e, const tensor<bfloat16, 2>& x, const tensor<float, 3>& weight,
                                const tensor<float, 1>& bias, const epilogue<float>& then) const {
+    if (takes_unit(weight)) { return finished_on<detail::amx_unit>(e, x, weight, bias, then); }
     return nn::converted<bfloat16>(e, finished(e, nn::converted<float>(e, x), weight, bias, then));
   }
   auto backward(cpu& e, const narrow_saved& s, const tensor<bfloat16, 2>& dy, const std::array<bool, 3>& needs) const {
-    const saved<float> wide{needs[1] ? nn::converted<float>(e, s.x) : empty<float, 2>(e, s.x.shape()), s.weight,
-                            s.has_bias};
-    auto [dx, dw, db] = backward(e, wide, nn::converted<float>(e, dy), needs);
-    return std::tuple{needs[0] ? nn::converted<bfloat16>(e, dx) : tensor<bfloat16, 2>{}, std::move(dw), std::move(db)};
+    const auto widened = [&](const tensor<bfloat16, 2>& t, bool read) {
+      return read ? nn::converted<float>(e, t) : empty<float, 2>(e, t.shape());
+    };
+    const bool on_unit = needs[0] && takes_unit(s.weight), data = needs[0] && !on_unit;
+    const saved<float> wide{widened(s.x, needs[1]), s.weight, s.has_bias};
+    auto [dx, dw, db] =
+        backward(e, wide, widened(dy, data || needs[1] || needs[2]), std::array{data, needs[1], needs[2]});
+    tensor<bfloat16, 2> narrow;
+    if (on_unit) {
+      narrow = data_gradient_on<detail::amx_unit>(e, s.weight, dy);
+    } else if (needs[0]) {
+      narrow = nn::converted<bfloat16>(e, dx);
+    }
+    return std::tuple{std::move(narrow), std::move(dw), std::move(db)};
+  }
+  /// What `finished` and the way back to x do on a matrix unit.
+  template <detail::matrix_unit Unit>
+  tensor<bfloat16, 2> finished_on(cpu& e, const tensor<bfloat16, 2>& x, const tensor<float, 3>& weight,
+                                  const tensor<float, 1>& bias, const epilogue<float>& then) const {
+    check(x, weight, bias);
+    auto y = empty<bfloat16, 2>(e, {plan.forward.outputs, weight.extent(2)});
+    const auto w = detail::pack_for_unit(e, weight, groups, false, plan.forward_flipped());
+    detail::unit_product<Unit>(e, plan.forward, w, x.data(), x.extent(1), bias.size() > 0 ? bias.data() : nullptr,
+                               y.data(), y.extent(1), checked(then, y.shape()));
+    return y;
+  }
+  template <detail::matrix_unit Unit>
+  tensor<bfloat16, 2> data_gradient_on(cpu& e, const tensor<float, 3>& weight, const tensor<bfloat16, 2>& dy) const {
+    auto dx = empty<bfloat16, 2>(e, {plan.backward.outputs, weight.extent(1) * groups});
+    const auto w = detail::pack_for_unit(e, weight, groups, true, plan.backward_flipped());
+    detail::unit_product<Unit>(e, plan.backward, w, dy.data(), dy.extent(1), nullptr, dx.data(), dx.extent(1), {});
+    return dx;
   }
 
 private:
@@ -158,6 +191,21 @@ private:
       detail::product(e, l, panels, x.data(), from, bias, out, to, finish);
     }
   }
+  bool takes_unit(const tensor<float, 3>& weight) const {
+    constexpr idx least = 32; // fewer channels leave registers half empty
+    return unit == unit_policy::automatic && bricks != brick_policy::always && groups > 0 &&
+           weight.extent(1) >= least && weight.extent(2) / groups >= least && detail::has_amx_unit();
+  }
+  template <class T> static detail::row_epilogue<T> checked(const epilogue<T>& then, extents<2> y) {
+    const bool affine = then.scale.size() > 0, residual = static_cast<bool>(then.residual);
+    expects(then.scale.size() == then.shift.size() && (!affine || then.scale.extent(0) == y[1]) &&
+                (!residual || then.residual.shape() == y),
+            "sqs::sparse::convolution: y is [", y[0], ", ", y[1], "], the epilogue has ", then.scale.size(),
+            " scales, ", then.shift.size(), " shifts and a residual of ", then.residual.size(),
+            " elements; give one scale and shift per channel and a residual of y's shape, or leave them out");
+    return {affine ? then.scale.data() : nullptr, affine ? then.shift.data() : nullptr,
+            residual ? then.residual.data() : nullptr, then.act};
+  }
   bool takes_bricks(const pair_lists& l, idx depth, idx columns, idx lanes) const {
     const bool possible = static_cast<bool>(l.neighbours);
     expects(bricks != brick_policy::always || possible || l.pairs() == 0,
@@ -166,7 +214,7 @@ private:
     return possible && depth > 0 && l.taps > 0 && bricks != brick_policy::never &&
            (bricks == brick_policy::always || detail::bricks_pay(l, depth, columns, lanes));
   }
-  template <class T> void check(const tensor<T, 2>& x, const tensor<T, 3>& w, const tensor<T, 1>& bias) const {
+  template <class X, class T> void check(const tensor<X, 2>& x, const tensor<T, 3>& w, const tensor<T, 1>& bias) const {
     const idx cin = x.extent(1), cout = w.extent(2);
     expects(x.extent(0) == plan.forward.inputs && w.extent(0) == plan.forward.taps, "sqs::sparse::convolution: x has ",
             x.extent(0), " rows and weight ", w.extent(0), " taps, the plan has ", plan.forward.inputs,
