@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pretended device: its memory, its algorithms, the calls of the team it adds to those of team_test.cpp.
 
-#include "check.hpp"
+#include "../support/check.hpp"
 
 #include <sqs/exec/emulated_gpu.hpp>
 #include <sqs/tensor/copy.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The device's rasterizer on the emulated device against the CPU's: the plain configuration, its edges and its errors.
 
-#include "check.hpp"
+#include "../support/check.hpp"
 #include "device_parity.hpp"
 
 #include <sqs/exec/emulated_gpu.hpp>

@@ -2,7 +2,7 @@
 #pragma once
 // The whole SQS model in sizes a gradient check can afford, and a made-up sample for it.
 
-#include "check.hpp"
+#include "../support/check.hpp"
 
 #include <sqs/pipeline/pretrain.hpp>
 
