@@ -69,29 +69,30 @@ int main(int argc, char** argv) {
     t->add_option("--protocol", o.protocol)->required(names[0] != "polygons")->check(CLI::IsMember(names));
   };
   auto* boxes = task("detection", "nuScenes detection score: a data set, and results.json of the devkit", "--result");
-  const auto of_split = [&](CLI::App* t, bool tables) {
+  const auto of_split = [&](CLI::App* t) {
     t->add_option("--split", o.split, "train, val, mini_train, mini_val; else all samples");
-    if (tables) { t->add_option("--version", o.version, "folder of the tables, where there are several"); }
+    t->add_option("--version", o.version, "folder of the tables, where there are several");
   };
-  of_split(boxes, true);
+  of_split(boxes);
   auto* voxels =
       task("occupancy",
            "IoU of label files; predictions in the same format and places, or volumes [X, Y, Z] instead of rows",
            "--prediction");
   choice(voxels, occupancy_protocols());
-  of_split(voxels, false);
+  of_split(voxels);
+  voxels->add_option("--nuscenes", o.nuscenes, "the data set, where a split's label files are named by LiDAR files");
   voxels->add_option("--mask", o.mask, "of occ3d")->check(CLI::IsMember({"camera", "lidar", "none"}));
   auto* ray_iou = task("rays", "RayIoU, mAVE and OccScore: SCENE/TOKEN/labels.npz", "--prediction");
   ray_iou->add_option("--nuscenes", o.nuscenes, "the data set, for where the LiDAR stood")->required();
-  of_split(ray_iou, true);
+  of_split(ray_iou);
   choice(ray_iou, {"occ3d", "open-occ"});
   ray_iou->add_flag("--f16", o.f16, "round to half precision, as submissions do");
   auto* forecasts = task("forecast", "IoU 1, 2, 3 s ahead: SCENE/TOKEN/labels_{0,1,2,3}s.npz", "--prediction");
   forecasts->add_option("--nuscenes", o.nuscenes, "the data set, for what follows what")->required();
-  of_split(forecasts, true);
+  of_split(forecasts);
   choice(forecasts, {"sparse-world", "occ-world"});
   auto* plans = task("planning", "L2 and collisions: {sample: six points at 0.5 .. 3 s, x ahead, y left}", "--result");
-  of_split(plans, true);
+  of_split(plans);
   choice(plans, {"polygons", "st-p3", "omni-drive"});
   plans->add_option(
       "--drivable", o.drivable,

@@ -53,7 +53,7 @@ using row_decoder = occupancy_labels (*)(std::span<const std::byte>, const std::
 /// A file of rows, or a volume.
 occupancy_labels rows_or_volume(const fs::path& path, side s, row_decoder rows, const occupancy_grid& grid,
                                 const metric::occupancy_protocol& p) {
-  const auto file = read_file(path);
+  const auto file = read_file(path, limits{.file_bytes = std::uint64_t{256} << 20}); // as the readers of such files
   const auto array = decode_npy(file, path.string());
   return array.shape.size() == 3 ? volume_of(array, path.string(), grid, p, s) : rows(file, path.string(), {});
 }

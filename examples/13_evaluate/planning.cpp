@@ -15,7 +15,7 @@ namespace {
 /// FOLDER/SAMPLE.npy: [1000, 1000], see `metric::drivable_area`.
 metric::drivable_area drivable_file(const fs::path& folder, const std::string& token) {
   const fs::path path = folder / (token + ".npy");
-  const auto array = decode_npy(read_file(path), path.string());
+  const auto array = decode_npy(read_file(path, limits{.file_bytes = std::uint64_t{64} << 20}), path.string());
   constexpr int n = metric::drivable_area::size;
   if (array.shape != std::vector<std::int64_t>{n, n}) {
     raise<file_error>("sqs::evaluate: ", path.string(), " is ", fmt::format("{}", fmt::join(array.shape, " x ")),

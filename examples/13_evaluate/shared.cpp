@@ -2,9 +2,11 @@
 #include "evaluate.hpp"
 
 #include <sqs/data/nuscenes_splits.hpp>
+#include <sqs/data/occupancy_files.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace evaluate {
 
@@ -39,6 +41,18 @@ nuscenes_dataset key_frames(const std::string& root, const options& o) {
   return nuscenes_dataset(root, which);
 }
 
+/// Names of label files by LiDAR file, as SurroundOcc and nuScenes-Occupancy have them, of the split's key frames.
+static std::set<std::string> files_of_split(const options& o) {
+  std::set<std::string> names;
+  if (o.split.empty() || o.nuscenes.empty()) { return names; }
+  const auto data = key_frames(o.nuscenes, o);
+  for (idx i = 0; i < data.size(); ++i) {
+    names.insert(surround_occ_path({}, data.lidar_filename(i)).string());
+    names.insert(open_occupancy_path({}, data.scene_token(i), data.lidar_token(i)).string());
+  }
+  return names;
+}
+
 std::vector<fs::path> paired_files(const options& o, const std::string& ending) {
   const fs::path truth = o.ground_truth, prediction = o.prediction;
   std::vector<fs::path> found, missing;
@@ -47,11 +61,21 @@ std::vector<fs::path> paired_files(const options& o, const std::string& ending) 
   }
   std::vector<std::string> scenes = o.split.empty() ? std::vector<std::string>() : nuscenes_split(o.split);
   std::sort(scenes.begin(), scenes.end());
-  for (const auto& entry : fs::recursive_directory_iterator(truth, fs::directory_options::follow_directory_symlink)) {
-    if (!entry.is_regular_file() || entry.path().extension() != ending) { continue; }
-    const auto name = fs::relative(entry.path(), truth);
+  const auto wanted = files_of_split(o);
+  std::error_code error;
+  // Links are followed, and names are taken as they are written: a prediction has the name of its label.
+  fs::recursive_directory_iterator at(truth, fs::directory_options::follow_directory_symlink, error);
+  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+    if (!at->is_regular_file(error) || at->path().extension() != ending) { continue; }
+    const auto name = at->path().lexically_relative(truth);
     const auto scene = name.begin()->string();
-    if (scenes.empty() || std::binary_search(scenes.begin(), scenes.end(), scene)) { found.push_back(name); }
+    if (scenes.empty() || std::binary_search(scenes.begin(), scenes.end(), scene) || wanted.contains(name.string())) {
+      found.push_back(name);
+    }
+  }
+  if (error) {
+    raise<file_error>("sqs::evaluate: ", truth.string(), " cannot be walked (", error.message(),
+                      "); are there links in a circle, or folders that may not be read?");
   }
   std::sort(found.begin(), found.end());
   for (const auto& f : found) {
@@ -71,7 +95,7 @@ std::vector<fs::path> paired_files(const options& o, const std::string& ending) 
 }
 
 json_value read_json(const std::string& path) {
-  const auto bytes = read_file(path);
+  const auto bytes = read_file(path, limits{.file_bytes = std::uint64_t{1} << 30});
   return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
 

@@ -145,6 +145,10 @@ TEST(check, semantic_kitti_sequences) {
                                       (sequence / "voxels").string() + "'");
   EXPECT_THAT(r.problems[2].what, HasSubstr("velodyne/000000.bin is missing"));
   EXPECT_THAT(r.problems[3].what, HasSubstr("image_2/000000.png"));
+  std::ofstream(sequence / "voxels/000005.label") << "of a frame whose voxels are gone";
+  r = sqs::check_dataset(root);
+  ASSERT_EQ(r.problem_count, 5u) << all_of(r);
+  EXPECT_THAT(all_of(r), HasSubstr("voxels/000005.bin is missing\n    unzip -j -o data_odometry_voxels.zip "));
   fs::remove_all(root);
 }
 

@@ -48,6 +48,15 @@ def occupancy_volumes(out, scores):
         assert abs(s["mIoU"]["IoU"] - 15.5 / 16) < 1e-15 and s["occupied"]["IoU"] == 1, s
         same = scores("occupancy", "--protocol", protocol, "--ground-truth", out / "s" / "truth", "--prediction", out / "s" / "truth")
         assert same["mIoU"]["IoU"] == 1, same
+    # Links in the ground truth, to files and to folders: the predictions are still those of the names.
+    (out / "l" / "truth").mkdir(parents=True)
+    (out / "l" / "none").mkdir()
+    (out / "l" / "truth" / "a.npy").symlink_to(out / "s" / "truth" / "a.npy")
+    (out / "l" / "whole").symlink_to(out / "s" / "truth", target_is_directory=True)
+    for truth in ("truth", "whole"):
+        linked = ("occupancy", "--protocol", "surround-occ-dense", "--ground-truth", out / "l" / truth)
+        assert scores(*linked, "--prediction", out / "s" / "found")["car"]["IoU"] == 0.5
+        assert "1 of 1 label files have no prediction" in run(*linked, "--prediction", out / "l" / "none", "--quiet", status=1)
     wrong = ("occupancy", "--protocol", "surround-occ", "--ground-truth", out / "s" / "truth", "--prediction", out / "s" / "found", "--quiet")
     assert "no free voxel (class 17 of surround-occ)" in run(*wrong, status=1)
     npy(out / "s" / "found" / "a.npy", "|u1", (16, 200, 200), bytes(volume))

@@ -6,8 +6,6 @@
 #include <sqs/autodiff/apply.hpp>
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
-
 using namespace sqs;
 using namespace sqs::test;
 
@@ -33,6 +31,9 @@ struct scale_kernel {
     if (i < n) { y[i] = *factor * x[i]; }
   }
 };
+
+namespace {
+
 struct half_square {
   struct saved {
     tensor<double, 4, device> x;

@@ -6,6 +6,8 @@
 #include <sqs/data/detail/check_kitti.hpp>
 #include <sqs/data/detail/check_nuscenes.hpp>
 
+#include <unistd.h>
+
 namespace sqs {
 
 namespace detail {
@@ -34,6 +36,22 @@ inline std::filesystem::path dangling_version(const std::filesystem::path& folde
     }
   }
   return {};
+}
+
+/// Folders in the data set that may not be read: what is in them would count as missing.
+inline bool report_locked(const std::filesystem::path& folder, check_report& report) {
+  std::error_code error;
+  std::vector<std::filesystem::path> locked;
+  const auto open_to_us = [](const std::filesystem::path& p) { return ::access(p.c_str(), R_OK | X_OK) == 0; };
+  if (!open_to_us(folder)) { locked.push_back(folder); }
+  for (const auto& e : std::filesystem::directory_iterator(folder, error)) {
+    if (e.is_directory(error) && !open_to_us(e.path())) { locked.push_back(e.path()); }
+  }
+  for (const auto& p : locked) {
+    report.add(concat("the folder ", p.string(), " may not be read by this user"),
+               "chmod -R u+rX " + shell_word(p) + "   # or ask its owner");
+  }
+  return !locked.empty();
 }
 
 /// Says that there is no data set, and the command that helps.
@@ -88,6 +106,8 @@ inline check_report check_dataset(const std::filesystem::path& folder, const che
   check_report report;
   report.folder = folder;
   report.most = options.most;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(folder, ignored) && detail::report_locked(folder, report)) { return report; }
   if (const auto versions = detail::nuscenes_versions(folder); !versions.empty()) {
     for (const auto& v : versions) { detail::nuscenes_checker(folder, v, options, report).run(); }
     return report;

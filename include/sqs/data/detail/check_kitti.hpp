@@ -8,6 +8,7 @@
 #include <sqs/data/semantic_kitti.hpp>
 
 #include <optional>
+#include <set>
 
 namespace sqs::detail {
 
@@ -58,6 +59,10 @@ public:
       report_.add(*problem, again("data_odometry_voxels.zip", "voxels/*"));
       return;
     }
+    for (const auto& lost : labels_without_voxels()) {
+      report_.add(concat("the file ", (sequence_ / lost).string(), " is missing"),
+                  again("data_odometry_voxels.zip", lost.string()));
+    }
     check_all(exec_, options_, report_, "sequence " + name_, static_cast<idx>(frames.size()),
               [&](idx i, std::vector<data_problem>& out) { frame(frames[static_cast<std::size_t>(i)], out); });
     report_.counts["frames"] += static_cast<idx>(frames.size());
@@ -70,6 +75,19 @@ public:
   }
 
 private:
+  /// Frames are named by their voxels: where only the others are left, nobody would miss them.
+  std::vector<std::filesystem::path> labels_without_voxels() const {
+    std::error_code ignored;
+    std::set<std::filesystem::path> lost;
+    for (const auto& e : std::filesystem::directory_iterator(sequence_ / "voxels", ignored)) {
+      const auto kind = e.path().extension();
+      const auto voxels = std::filesystem::path("voxels") / e.path().stem().concat(".bin");
+      if ((kind == ".label" || kind == ".invalid" || kind == ".occluded") && size_of(sequence_ / voxels) < 0) {
+        lost.insert(voxels);
+      }
+    }
+    return {lost.begin(), lost.end()};
+  }
   std::string again(const char* archive, const std::string& file) const {
     return concat("unzip -j -o ", archive, " ", shell_word("dataset/sequences/" + name_ + "/" + file), " -d ",
                   shell_word((sequence_ / file).parent_path()));

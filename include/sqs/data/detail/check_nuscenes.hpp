@@ -46,7 +46,8 @@ private:
   /// What is missing of a folder as a whole: the link at the top that it lies behind, or itself; empty if it is there.
   std::filesystem::path missing_part(const std::filesystem::path& folder) const {
     std::error_code ignored;
-    if (std::filesystem::is_directory(root_ / folder, ignored)) { return {}; }
+    const bool leaves = folder.is_absolute() || std::find(folder.begin(), folder.end(), "..") != folder.end();
+    if (leaves || std::filesystem::is_directory(root_ / folder, ignored)) { return {}; } // the reader refuses its files
     const std::filesystem::path top = *folder.begin();
     const bool nowhere =
         std::filesystem::is_symlink(root_ / top, ignored) && !std::filesystem::exists(root_ / top, ignored);
@@ -55,17 +56,22 @@ private:
 
   /// Links at the top of the data set that lead nowhere: what lies behind them is not looked for below.
   void check_links() {
-    namespace fs = std::filesystem;
-    std::error_code ignored;
     for (const char* part : {"gts", "openocc_v2", "openocc_v2.1", "dense_voxels_with_semantic", "nuScenes-Occupancy",
                              "nuScenes-Occupancy-v0.1", "maps", "can_bus"}) {
-      const auto link = root_ / part;
-      if (!fs::is_symlink(link, ignored) || fs::exists(link, ignored)) { continue; }
-      const auto target = root_ / fs::read_symlink(link, ignored);
-      report_.add(concat(link.string(), " is a link to ", target.string(), ", which is not there"),
-                  concat("mkdir -p ", shell_word(target), " && dataset_check ", shell_word(root_),
-                         "   # or mount the disk that it lies on"));
+      report_if_nowhere(root_ / part);
     }
+    report_if_nowhere(root_ / version_ / "lidarseg.json", again_.lidarseg(version_ + "/lidarseg.json"));
+  }
+  void report_if_nowhere(const std::filesystem::path& link, std::string repair = {}) {
+    namespace fs = std::filesystem;
+    std::error_code ignored;
+    if (!fs::is_symlink(link, ignored) || fs::exists(link, ignored)) { return; }
+    const auto target = link.parent_path() / fs::read_symlink(link, ignored);
+    if (repair.empty()) {
+      repair = concat("mkdir -p ", shell_word(target), " && dataset_check ", shell_word(root_),
+                      "   # or mount the disk that it lies on");
+    }
+    report_.add(concat(link.string(), " is a link to ", target.string(), ", which is not there"), std::move(repair));
   }
 
   void check_recordings(const nuscenes_dataset& set) {
@@ -197,7 +203,7 @@ private:
         if (options_.decode) {
           read(file);
         } else {
-          require_ends(file, size_of(file), options_.limit.file_bytes);
+          require_ends(file, size_of(file), sample_file_limits(options_.limit).file_bytes);
         }
       });
       if (problem) { out.push_back({*problem, repair()}); }
