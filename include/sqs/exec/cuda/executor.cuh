@@ -44,7 +44,9 @@ __attribute__((used)) inline cuda& open(cuda& e) {
   return e;
 }
 
-__attribute__((used)) inline void synchronize(cuda& e) { check_cuda(cudaStreamSynchronize(e.stream), "sqs::synchronize"); }
+__attribute__((used)) inline void synchronize(cuda& e) {
+  check_cuda(cudaStreamSynchronize(e.stream), "sqs::synchronize");
+}
 __attribute__((used)) inline void upload(cuda& e, void* to, const void* from, std::size_t bytes) {
   if (bytes == 0) { return; }
   // CUDA has copied pageable memory elsewhere when the call returns.
