@@ -142,6 +142,14 @@ TEST(check_faults, links_of_labels_and_tables_that_lead_nowhere) {
                                                             " are a link to /no/such/disk, which is not there"));
 }
 
+TEST(check_faults, sweeps_of_a_single_point_that_is_zero) {
+  sqs::lidar_sweep one, other;
+  one.points = {{0, 0, 0}}, other.points = {{0, 0, 1}};
+  EXPECT_THAT(sqs::test::message_of([&] { sqs::detail::require_different_points(one, "x.bin"); }),
+              HasSubstr("all 1 points of x.bin are (0, 0, 0)"));
+  sqs::detail::require_different_points(other, "x.bin"); // one point may be all that came back
+}
+
 TEST(check_faults, samples_that_their_scene_does_not_reach) {
   whole_nuscenes tiny(test_name());
   ASSERT_TRUE(tiny.check().good());

@@ -90,6 +90,13 @@ TEST(planning, touching_counts_and_standing_plans_look_ahead) {
   EXPECT_TRUE(collisions({}, {}, collision_protocol::st_p3).empty());
 }
 
+// A plan that ends less than half a metre from where it begins has no direction of its own.
+TEST(planning, a_plan_that_hardly_moves_looks_ahead) {
+  using metric::detail::path_headings;
+  for (const double yaw : path_headings({{0, 0}, {0, 0.2}, {0, 0.49}})) { EXPECT_EQ(yaw, 0); }
+  for (const double yaw : path_headings({{0, 0}, {0, 0.2}, {0, 0.51}})) { EXPECT_NEAR(yaw, std::acos(0.0), 1e-12); }
+}
+
 json_value golden() {
   const std::filesystem::path file = std::string(SQS_TEST_SOURCE_DIR) + "/metric/golden/planning.json";
   const auto bytes = read_file(file);
