@@ -4,8 +4,7 @@
 /// A workload with everything its benchmarks need: the engine configured for it, the work by definition, and the times of
 /// the baselines, taken only after their images and gradients were found to be the engine's.
 
-#include "baselines.hpp"
-#include "workloads.hpp"
+#include "task.hpp"
 
 #include <sqs/splat/rasterize.hpp>
 
@@ -31,18 +30,8 @@ struct subject {
   bool compared = false;
 
   baselines::task task() const {
-    baselines::task t;
-    t.scene = {w.s.count(),          w.s.means.data(),     w.s.scales.data(),
-               w.s.rotations.data(), w.s.opacities.data(), w.s.colours.data()};
-    for (const auto& v : w.rig) {
-      plain::camera c{{}, {}, v.camera.fx, v.camera.fy, v.camera.cx, v.camera.cy, v.camera.width, v.camera.height};
-      for (int i = 0; i < 9; ++i) { c.rotation[i] = v.T_cam_ref.rotation(i / 3, i % 3); }
-      const auto& at = v.T_cam_ref.translation;
-      c.translation[0] = at.x, c.translation[1] = at.y, c.translation[2] = at.z;
-      t.cameras.push_back(c);
-    }
-    t.numbers.radius_clip = w.clips ? 3 : 0;
-    t.background = w.background.data(), t.d_image = d_image.data();
+    auto t = baselines::task_of(w);
+    t.d_image = d_image.data();
     return t;
   }
 };

@@ -10,8 +10,7 @@
 //   intersections, MiB  of the lists; most memory of the pool
 // `--export DIR` writes the workloads for tools/peer_gsplat.py and ends.
 
-#include "../splat/baselines.hpp"
-#include "../splat/workloads.hpp"
+#include "../splat/task.hpp"
 #include "instances.hpp"
 
 #include <sqs/tensor/copy.hpp>
@@ -75,19 +74,7 @@ struct stream {
 double pairs_of(const workload& w) {
   static std::pair<int, double> known{-1, 0};
   if (!with_pairs || known.first == w.id) { return with_pairs ? known.second : 0; }
-  baselines::task t;
-  t.scene = {w.s.count(),          w.s.means.data(),     w.s.scales.data(),
-             w.s.rotations.data(), w.s.opacities.data(), w.s.colours.data()};
-  for (const auto& v : w.rig) {
-    plain::camera c{{}, {}, v.camera.fx, v.camera.fy, v.camera.cx, v.camera.cy, v.camera.width, v.camera.height};
-    for (int i = 0; i < 9; ++i) { c.rotation[i] = v.T_cam_ref.rotation(i / 3, i % 3); }
-    const auto& at = v.T_cam_ref.translation;
-    c.translation[0] = at.x, c.translation[1] = at.y, c.translation[2] = at.z;
-    t.cameras.push_back(c);
-  }
-  t.numbers.radius_clip = w.clips ? 3 : 0;
-  t.background = w.background.data();
-  known = {w.id, baselines::count_work(t, 8, 4).pairs};
+  known = {w.id, baselines::count_work(baselines::task_of(w), 8, 4).pairs};
   return known.second;
 }
 
