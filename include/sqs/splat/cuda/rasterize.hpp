@@ -111,7 +111,9 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
                          : 0;
     const idx images =
         grid.pixels() * (k::channels + k::depths + 1) * number + grid.tiles() * (24 + k::channels * number);
-    const idx gradients = gaussians * (11 + k::columns + 1) * number + pairs * 24 * number / 100;
+    using back = detail::project_backward_kernel<Config, T>; // has sums of the cameras for every block
+    const idx of_cameras = grid.count * blocks(gaussians, back::threads) * back::camera_numbers;
+    const idx gradients = (gaussians * (11 + k::columns + 1) + of_cameras) * number;
     const idx sorting = std::max(pairs * (number + 4), entries * 8) + (idx{1} << 22); // what the device's sort asks for
     return static_cast<std::size_t>(of_pairs + of_entries + kept + images + gradients + sorting);
   }
