@@ -45,6 +45,15 @@ TEST(quaternion, derivatives_match_differences) {
   EXPECT_TRUE(std::isfinite(normalized(quaternion<double>{0, 0, 0, 0}).w));
 }
 
+TEST(vec3, scaled_and_added) {
+  const auto x = fma(2.0, vec3<double>{1, -2, 0.5}, vec3<double>{10, 20, 30});
+  EXPECT_EQ(x.x, 12);
+  EXPECT_EQ(x.y, 16);
+  EXPECT_EQ(x.z, 31);
+  EXPECT_EQ(rsqrt(4.0), 0.5);
+  EXPECT_EQ(rsqrt(0.0f), std::numeric_limits<float>::infinity());
+}
+
 TEST(camera, project_and_transform) {
   const pinhole_camera<double> c{100, 110, 32, 24, 64, 48};
   const auto p = c.project({0.5, -0.25, 2});

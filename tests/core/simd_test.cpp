@@ -73,23 +73,29 @@ TYPED_TEST(simd_widths, sums_of_many) {
   }
 }
 
-TYPED_TEST(simd_widths, exp2_and_log2_and_reciprocal_are_as_exact_as_they_say) {
+TYPED_TEST(simd_widths, functions_are_as_exact_as_they_say) {
   using V = TypeParam;
-  double worst_exp = 0, worst_log = 0, worst_reciprocal = 0;
+  double worst_exp = 0, worst_log = 0, worst_reciprocal = 0, worst_root = 0, least_above = 1, most_above = 0;
   for (int step = 0; step < 20000; ++step) {
     const V x = lanes_of<V>([&](int i) { return -100 + 0.01 * step + 0.0007 * i; });
     const V y = lanes_of<V>([&](int i) { return 1e-4 + 1e-3 * step * (1 + 0.1 * i); });
-    const V e = exp2(x), l = log2(y), r = reciprocal(y);
+    const V e = exp2(x), l = log2(y), r = reciprocal(y), root = rsqrt(y), above = log2_above(y);
     for (int i = 0; i < V::size; ++i) {
       const double xi = x[i], yi = y[i];
       worst_exp = std::max(worst_exp, std::abs(e[i] / std::exp2(xi) - 1));
       worst_log = std::max(worst_log, std::abs(l[i] - std::log2(yi)) / std::max(1.0, std::abs(std::log2(yi))));
       worst_reciprocal = std::max(worst_reciprocal, std::abs(r[i] * yi - 1));
+      worst_root = std::max(worst_root, std::abs(root[i] * std::sqrt(yi) - 1));
+      least_above = std::min(least_above, above[i] - std::log2(yi));
+      most_above = std::max(most_above, above[i] - std::log2(yi));
     }
   }
   EXPECT_LE(worst_exp, 4.2 * digits<V>);
   EXPECT_LE(worst_log, 4 * digits<V>);
   EXPECT_LE(worst_reciprocal, 3 * digits<V>);
+  EXPECT_LE(worst_root, 3 * digits<V>);
+  EXPECT_GE(least_above, 0);
+  EXPECT_LE(most_above, 0.0864);
   EXPECT_EQ(exp2(V(0))[0], 1);
   EXPECT_EQ(exp2(V(-3))[V::size - 1], 0.125);
 }

@@ -62,13 +62,29 @@ template <class T, int Plane, int Depth> struct rendering {
 template <splat::raster_config Config, class T> using rendering_of =
     rendering<T, splat::rasterizer<Config>::plane_rank, splat::rasterizer<Config>::depth_rank>;
 
+/// The same sizes and models with other numbers.
+template <class T> camera_rig<T> moved_away(const camera_rig<T>& rig) {
+  camera_rig<T> out;
+  for (auto view : rig) {
+    view.camera.fx *= 2, view.camera.cy += 3, view.camera.distortion = {};
+    out.add(view.camera, {});
+  }
+  return out;
+}
+
 template <splat::raster_config Config, class E, class T>
 rendering_of<Config, T> render_on(E& e, const scenes::inputs<T>& in, const splat::raster_options<T, device>& options,
-                                  splat::raster_counts* counts = nullptr) {
+                                  splat::raster_counts* counts = nullptr, bool camera_tensors = false) {
   const splat::device_rasterizer<Config> op;
-  auto r = op.forward(e, to_device(e, in.s.means), to_device(e, in.s.scales), to_device(e, in.s.rotations),
-                      to_device(e, in.s.opacities), to_device(e, in.s.colours), to_device(e, in.background), in.rig,
+  const auto forward = [&](const auto&... cameras) {
+    return op.forward(e, to_device(e, in.s.means), to_device(e, in.s.scales), to_device(e, in.s.rotations),
+                      to_device(e, in.s.opacities), to_device(e, in.s.colours), to_device(e, in.background), cameras...,
                       options);
+  };
+  cpu here{.threads = 1};
+  auto r = camera_tensors ? forward(to_device(e, splat::camera_poses(here, in.rig)),
+                                    to_device(e, splat::camera_intrinsics(here, in.rig)), moved_away(in.rig))
+                          : forward(in.rig);
   const auto& [image, depth, t] = r.value;
   rendering_of<Config, T> out;
   out.image = to_host(e, image), out.depth = to_host(e, depth), out.transmittance = to_host(e, t);
@@ -131,6 +147,21 @@ void expect_same(E& e, const scenes::inputs<T>& in, double image, double gradien
   if (options.centre_absgradients) {
     EXPECT_LE(relative_norm(to_host(e, device_options.centre_absgradients), options.centre_absgradients), gradient);
   }
+}
+
+/// All numbers of two renderings are the same to the last bit.
+template <class Rendering>
+void expect_same_bits(const Rendering& got, const Rendering& wanted, const std::string& what) {
+  const auto same = [&](const auto& a, const auto& b, const char* name) {
+    EXPECT_TRUE(a.shape() == b.shape() && std::memcmp(a.data(), b.data(), sizeof(*a.data()) * a.size()) == 0)
+        << name << ": " << what;
+  };
+  same(got.image, wanted.image, "image"), same(got.depth, wanted.depth, "depth");
+  same(got.transmittance, wanted.transmittance, "transmittance");
+  same(got.means, wanted.means, "means"), same(got.scales, wanted.scales, "scales");
+  same(got.rotations, wanted.rotations, "rotations"), same(got.opacities, wanted.opacities, "opacities");
+  same(got.colours, wanted.colours, "colours"), same(got.background, wanted.background, "background");
+  same(got.poses, wanted.poses, "poses"), same(got.intrinsics, wanted.intrinsics, "intrinsics");
 }
 
 } // namespace sqs::test

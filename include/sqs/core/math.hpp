@@ -7,11 +7,19 @@
 #include <sqs/core/config.hpp>
 
 #include <cmath>
+#include <type_traits>
 
 namespace sqs {
 
 /// `m ? a : b`; for `simd` numbers lane by lane (core/simd.hpp). Code that is to run on both says `select`.
 template <class T> SQS_HD constexpr T select(bool m, T a, T b) { return m ? a : b; }
+
+/// 1 / sqrt x, which is inf for 0.
+template <class T>
+  requires std::is_floating_point_v<T> SQS_HD T rsqrt(T x) {
+    using std::sqrt;
+    return T(1) / sqrt(x);
+  }
 
 template <class T> struct vec2 { T x{}, y{}; };
 template <class T> struct vec3 {
@@ -31,6 +39,11 @@ template <class T> SQS_HD constexpr vec3<T> operator-(vec3<T> a, vec3<T> b) {
 }
 template <class T> SQS_HD constexpr vec3<T> operator-(vec3<T> a) { return {-a.x, -a.y, -a.z}; }
 template <class T> SQS_HD constexpr vec3<T> operator*(T s, vec3<T> a) { return {s * a.x, s * a.y, s * a.z}; }
+/// s a + b, each number rounded once where the processor does so.
+template <class T> SQS_HD vec3<T> fma(T s, vec3<T> a, vec3<T> b) {
+  using std::fma;
+  return {fma(s, a.x, b.x), fma(s, a.y, b.y), fma(s, a.z, b.z)};
+}
 /// Componentwise product.
 template <class T> SQS_HD constexpr vec3<T> scaled(vec3<T> a, vec3<T> b) { return {a.x * b.x, a.y * b.y, a.z * b.z}; }
 template <class T> SQS_HD constexpr T dot(vec3<T> a, vec3<T> b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
@@ -124,16 +137,16 @@ template <class T> SQS_HD constexpr quaternion<T> operator*(quaternion<T> a, qua
 }
 /// `q / max(|q|, 1e-12)`.
 template <class T> SQS_HD quaternion<T> normalized(quaternion<T> q) {
-  using std::sqrt;
-  const T n = sqrt(q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z);
-  const T s = T(1) / select(n > T(1e-12), n, T(1e-12));
+  const T n2 = q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z;
+  const T s = rsqrt(select(n2 > T(1e-24), n2, T(1e-24)));
   return {s * q.w, s * q.x, s * q.y, s * q.z};
 }
 /// The standard (local to world) rotation matrix of a unit quaternion.
 template <class T> SQS_HD constexpr mat3<T> rotation_matrix(quaternion<T> q) {
-  return {{T(1) - T(2) * (q.y * q.y + q.z * q.z), T(2) * (q.x * q.y - q.w * q.z), T(2) * (q.x * q.z + q.w * q.y),
-           T(2) * (q.x * q.y + q.w * q.z), T(1) - T(2) * (q.x * q.x + q.z * q.z), T(2) * (q.y * q.z - q.w * q.x),
-           T(2) * (q.x * q.z - q.w * q.y), T(2) * (q.y * q.z + q.w * q.x), T(1) - T(2) * (q.x * q.x + q.y * q.y)}};
+  const T x = q.x + q.x, y = q.y + q.y, z = q.z + q.z;
+  const T xx = q.x * x, yy = q.y * y, zz = q.z * z, xy = q.x * y, xz = q.x * z, yz = q.y * z;
+  const T wx = q.w * x, wy = q.w * y, wz = q.w * z;
+  return {{T(1) - (yy + zz), xy - wz, xz + wy, xy + wz, T(1) - (xx + zz), yz - wx, xz - wy, yz + wx, T(1) - (xx + yy)}};
 }
 /// Gradient of `rotation_matrix` with respect to the unit quaternion's four numbers, given dL/dR.
 template <class T> SQS_HD constexpr quaternion<T> rotation_matrix_backward(quaternion<T> q, const mat3<T>& d) {

@@ -209,6 +209,10 @@ template <class T, int N> struct simd {
     static simd estimate(simd x) {
       if constexpr (registers) { return vector(_mm512_rcp14_ps(x.v)); }
     }
+    /// 1 / sqrt x to 14 bits.
+    static simd root_estimate(simd x) {
+      if constexpr (registers) { return vector(_mm512_rsqrt14_ps(x.v)); }
+    }
 #else
     static constexpr bool has_estimate = false;
 #endif
@@ -352,6 +356,16 @@ template <class T, int N> simd<T, N> reciprocal(simd<T, N> x) {
   }
 }
 
+/// 1 / sqrt x to float's last bit or so. Not a finite number for 0 and for inf.
+template <class T, int N> simd<T, N> rsqrt(simd<T, N> x) {
+  if constexpr (simd<T, N>::has_estimate) {
+    const auto e = simd<T, N>::root_estimate(x);
+    return fma(e * T(0.5), fma(-(x * e), e, simd<T, N>(T(1))), e);
+  } else {
+    return T(1) / sqrt(x);
+  }
+}
+
 /// 2^x for -126 <= x <= 126. float: relative error below 2.5e-7; double: `std::exp2` per lane, the reference.
 template <class T, int N> simd<T, N> exp2(simd<T, N> x) {
   if constexpr (sizeof(T) == 4) {
@@ -374,7 +388,7 @@ template <class T, int N> simd<T, N> log2(simd<T, N> x) {
     const whole e = bits >> 23;
     const vector m = __builtin_bit_cast(vector, (bits & 0x7fffff) + low);
     // log m = 2 atanh(s).
-    const vector s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
+    const vector s = (m - 1.0f) * reciprocal(simd<T, N>(m + 1.0f)).v, s2 = s * s;
     vector p = 0.4342573889f * s2 + 0.5765844649f;
     p = p * s2 + 0.9618007604f;
     p = p * s2 + 2.885390073f;
@@ -383,6 +397,18 @@ template <class T, int N> simd<T, N> log2(simd<T, N> x) {
     simd<T, N> y;
     for (int i = 0; i < N; ++i) { y.v[i] = std::log2(x.v[i]); }
     return y;
+  }
+}
+
+/// An upper bound of log2 x for positive normal numbers, at most 0.0864 too large.
+template <class T, int N> simd<T, N> log2_above(simd<T, N> x) {
+  if constexpr (sizeof(T) == 4) {
+    // The bits of 2^e (1 + m) are e + 127 + m in units of the last bit, and m <= log2(1 + m) <= m + 0.0861.
+    using whole = typename detail::vector_of<std::int32_t, N>::type;
+    const auto bits = __builtin_convertvector(__builtin_bit_cast(whole, x.v), typename simd<T, N>::vector);
+    return fma(simd<T, N>(bits), simd<T, N>(T(1.1920928955078125e-7)), simd<T, N>(T(0.0862 - 127)));
+  } else {
+    return log2(x);
   }
 }
 

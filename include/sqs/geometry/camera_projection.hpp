@@ -57,9 +57,9 @@ template <class T> struct camera_constants {
 /// for centres far outside the image. The sides are those of the image, wherever the principal point lies and whatever
 /// the sign of fx; for opencv those of the image without distortion.
 ///
-/// Execution   host. Computed in double, so that every scalar type gets the same limits.
-/// Cost        opencv: about 10 us with distortion; the others nothing worth counting.
-template <class T> camera_constants<T> make_camera_constants(const any_camera<T>& camera, T margin) {
+/// Execution   computed in double, so that every scalar type gets the same limits.
+/// Cost        opencv: about 10 us with distortion on a CPU; the others nothing worth counting.
+template <class T> SQS_HD camera_constants<T> make_camera_constants(const any_camera<T>& camera, T margin) {
   const auto c = static_cast<any_camera<double>>(camera);
   constexpr double infinite = std::numeric_limits<double>::infinity();
   double valid = infinite;
@@ -97,8 +97,8 @@ template <class R> struct image_rows { vec3<R> u, v; };
 template <camera_model M, class R> SQS_HD image_rows<R> times(const image_point<R>& j, const mat3<R>& m) {
   const vec3<R> m0{m(0, 0), m(0, 1), m(0, 2)}, m1{m(1, 0), m(1, 1), m(1, 2)}, m2{m(2, 0), m(2, 1), m(2, 2)};
   image_rows<R> r{j.du.x * m0, j.dv.y * m1};
-  if constexpr (camera_traits<M>::mixed) { r = {r.u + j.du.y * m1, r.v + j.dv.x * m0}; }
-  if constexpr (camera_traits<M>::deep) { r = {r.u + j.du.z * m2, r.v + j.dv.z * m2}; }
+  if constexpr (camera_traits<M>::mixed) { r = {fma(j.du.y, m1, r.u), fma(j.dv.x, m0, r.v)}; }
+  if constexpr (camera_traits<M>::deep) { r = {fma(j.du.z, m2, r.u), fma(j.dv.z, m2, r.v)}; }
   return r;
 }
 

@@ -109,12 +109,7 @@ template <class T> tensor<idx, 1> intersections_per_row(cpu& e, const projection
 /// Cost        O(M + I) for I intersections; 4 bytes per intersection.
 template <class T>
 tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth_order& order, tile_band band) {
-  const auto tile_at_row = [&](idx row) {
-    idx v = 0;
-    while (v + 1 < grid.count && row >= grid[v + 1].first_row) { ++v; }
-    return grid[v].first_tile + (row - grid[v].first_row) * grid[v].tiles_x;
-  };
-  tile_bins bins{tile_at_row(band.begin), tile_at_row(band.end), {}, {}};
+  tile_bins bins{grid.first_tile(band.begin), grid.first_tile(band.end), {}, {}};
   const idx tiles = bins.last_tile - bins.first_tile;
   constexpr idx unrolled = 4; // tiles of a row that are handled without a branch
   bins.begin = empty<idx, 1>(e, {tiles + 1});

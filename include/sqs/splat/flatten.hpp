@@ -19,7 +19,7 @@ template <class T> struct view_constants {
   camera_model model;
   T width, height;
 };
-template <raster_config Config, class T> view_constants<T> make_view_constants(const posed_camera<T>& p) {
+template <raster_config Config, class T> SQS_HD view_constants<T> make_view_constants(const posed_camera<T>& p) {
   return {p.T_cam_ref.rotation,
           p.T_cam_ref.translation,
           -(transposed(p.T_cam_ref.rotation) * p.T_cam_ref.translation),
@@ -65,14 +65,19 @@ template <class R, class T> SQS_HD vec3<R> to_camera(const view_constants<T>& v,
   };
   return {row(0, v.translation.x), row(1, v.translation.y), row(2, v.translation.z)};
 }
-/// W m for the scalar rotation W.
-template <class R, class T> SQS_HD mat3<R> turned(const mat3<T>& w, const mat3<R>& m) {
+/// a . b and a x b with fewer roundings where the processor multiplies and adds in one step.
+template <class R> SQS_HD R fused_dot(const vec3<R>& a, const vec3<R>& b) {
   using std::fma;
-  mat3<R> out;
-  for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) { out(i, j) = fma(R(w(i, 0)), m(0, j), fma(R(w(i, 1)), m(1, j), w(i, 2) * m(2, j))); }
-  }
-  return out;
+  return fma(a.x, b.x, fma(a.y, b.y, a.z * b.z));
+}
+template <class R> SQS_HD vec3<R> fused_cross(const vec3<R>& a, const vec3<R>& b) {
+  using std::fma;
+  return {fma(a.y, b.z, -(a.z * b.y)), fma(a.z, b.x, -(a.x * b.z)), fma(a.x, b.y, -(a.y * b.x))};
+}
+/// The row a M.
+template <class R> SQS_HD vec3<R> row_times(const vec3<R>& a, const mat3<R>& m) {
+  const vec3<R> first{m(0, 0), m(0, 1), m(0, 2)}, second{m(1, 0), m(1, 1), m(1, 2)}, third{m(2, 0), m(2, 1), m(2, 2)};
+  return fma(a.x, first, fma(a.y, second, a.z * third));
 }
 
 /// The 2D covariance of a Gaussian and what forward and backward need of it.
@@ -80,35 +85,29 @@ template <class R, class T> SQS_HD mat3<R> turned(const mat3<T>& w, const mat3<R
 template <class K, bool Pinhole, class R> struct flat_gaussian {
   vec3<R> p;            ///< centre in the camera frame
   image_point<R> point; ///< and in the image
-  mat3<R> in_camera;    ///< W F with covariance = F F^T
-  image_rows<R> rows;   ///< J W F
-  vec3<R> area;         ///< cross product of the rows: its square is det before the low pass
+  image_rows<R> turned; ///< J W: how the image moves with the centre in ref
+  image_rows<R> rows;   ///< J W F with covariance = F F^T
   R raw_det, det, xx, xy, yy;
   R rho; ///< antialias compensation of the opacity
 
   template <class T> SQS_HD flat_gaussian(const view_constants<T>& v, const vec3<R>& mean, const mat3<R>& factor) {
     using std::fma;
     p = to_camera(v, mean);
-    in_camera = turned(v.rotation, factor);
+    const mat3<R> w = static_cast<mat3<R>>(v.rotation);
     if constexpr (Pinhole) {
       point = project_point<camera_model::pinhole>(v.camera, p);
-      rows = times<camera_model::pinhole>(point, in_camera);
+      turned = times<camera_model::pinhole>(point, w);
     } else {
       point = with_model(v.model, [&](auto model) { return project_point<decltype(model)::value>(v.camera, p); });
-      const auto row = [&](const vec3<R>& j) {
-        const auto column = [&](int c) {
-          return fma(j.x, in_camera(0, c), fma(j.y, in_camera(1, c), j.z * in_camera(2, c)));
-        };
-        return vec3<R>{column(0), column(1), column(2)};
-      };
-      rows = {row(point.du), row(point.dv)};
+      turned = {row_times(point.du, w), row_times(point.dv, w)};
     }
-    const R raw_xx = dot(rows.u, rows.u), raw_yy = dot(rows.v, rows.v);
-    xy = dot(rows.u, rows.v);
+    rows = {row_times(turned.u, factor), row_times(turned.v, factor)};
+    const R raw_xx = fused_dot(rows.u, rows.u), raw_yy = fused_dot(rows.v, rows.v);
+    xy = fused_dot(rows.u, rows.v);
     // det(N N^T) is the squared area of N's rows: a sum of squares, where xx yy - xy^2 would cancel for needles.
-    area = cross(rows.u, rows.v);
-    raw_det = dot(area, area);
-    det = raw_det + K::low_pass * (raw_xx + raw_yy) + R(K::low_pass * K::low_pass);
+    const vec3<R> area = fused_cross(rows.u, rows.v);
+    raw_det = fused_dot(area, area);
+    det = fma(R(K::low_pass), raw_xx + raw_yy, raw_det) + R(K::low_pass * K::low_pass);
     xx = raw_xx + R(K::low_pass), yy = raw_yy + R(K::low_pass);
     rho = R(1);
     if constexpr (K::mip) {
@@ -134,13 +133,15 @@ template <class K, bool Pinhole, class R> struct footprint {
     using T = std::remove_cv_t<decltype(K::low_pass)>;
     const R opacity = given_opacity * f.rho;
     log2_opacity = log2(max(opacity, R(std::numeric_limits<T>::min())));
-    const R reach = T(2 * ln2) * (log2_opacity - K::log2_cut), inverse = T(1) / f.det;
-    const R extent_x = sqrt(max(reach * f.xx, R(0))), extent_y = sqrt(max(reach * f.yy, R(0)));
+    // Standard deviations along the axes of the image, and how many of them it reaches.
+    const R per_x = rsqrt(f.xx), per_y = rsqrt(f.yy), sigma_x = f.xx * per_x, sigma_y = f.yy * per_y;
+    const R reach = sqrt(max(T(2 * ln2) * (log2_opacity - K::log2_cut), R(0)));
+    const R extent_x = reach * sigma_x, extent_y = reach * sigma_y;
     radius = max(extent_x, extent_y);
     radius_x = T(1.0001) * extent_x + T(0.01), radius_y = T(1.0001) * extent_y + T(0.01);
-    constexpr T half_log2e = T(0.72134752044448170368);
-    lx = sqrt(half_log2e * f.yy * inverse), ly = sqrt(half_log2e / f.yy);
-    k = -(f.xy / f.yy), shear = -(f.xy / f.xx);
+    constexpr T root_half_log2e = T(0.84932180028801904272);
+    lx = root_half_log2e * (sigma_y * rsqrt(f.det)), ly = root_half_log2e * per_y;
+    k = -(f.xy * (per_y * per_y)), shear = -(f.xy * (per_x * per_x));
     wanted = (f.p.z > R(K::near)) & (f.p.z < R(K::far)) & (opacity >= R(K::alpha_cut));
     if constexpr (!Pinhole) { wanted = wanted & f.point.valid; }
     const R sum = f.point.u + f.point.v + lx + ly + k + shear + radius_x + radius_y;
@@ -192,36 +193,37 @@ SQS_HD projection_gradient<R> projection_backward(const view_constants<T>& v, co
     const R more = d_rho2 * (T(1) - rho2), less = d_rho2 * k::low_pass * inverse;
     g00 += more * a - less, g01 += more * b, g11 += more * c - less;
   }
-  // Cov2 = N N^T with N = J (W F): dL/dN = 2 G N, dL/d(W F) = J^T dL/dN, dL/dJ = dL/dN (W F)^T.
+  // Cov2 = N N^T with N = J W F: dL/dN = 2 G N, dL/dF = (J W)^T dL/dN, dL/d(J W) = dL/dN F^T.
   const auto along = [&](R x, R y) {
     return vec3<R>{T(2) * (x * f.rows.u.x + y * f.rows.v.x), T(2) * (x * f.rows.u.y + y * f.rows.v.y),
                    T(2) * (x * f.rows.u.z + y * f.rows.v.z)};
   };
   const vec3<R> du = along(g00, g01), dv = along(g01, g11);
-  mat3<R> d_turned;
-  const R ju[3] = {f.point.du.x, f.point.du.y, f.point.du.z}, jv[3] = {f.point.dv.x, f.point.dv.y, f.point.dv.z};
-  for (int r = 0; r < 3; ++r) {
-    d_turned(r, 0) = ju[r] * du.x + jv[r] * dv.x;
-    d_turned(r, 1) = ju[r] * du.y + jv[r] * dv.y;
-    d_turned(r, 2) = ju[r] * du.z + jv[r] * dv.z;
-  }
+  const auto transposed_times = [](const image_rows<R>& j, const vec3<R>& u, const vec3<R>& w) { // J^T (u, w)
+    const R ju[3] = {j.u.x, j.u.y, j.u.z}, jv[3] = {j.v.x, j.v.y, j.v.z};
+    mat3<R> m;
+    for (int r = 0; r < 3; ++r) {
+      m(r, 0) = ju[r] * u.x + jv[r] * w.x;
+      m(r, 1) = ju[r] * u.y + jv[r] * w.y;
+      m(r, 2) = ju[r] * u.z + jv[r] * w.z;
+    }
+    return m;
+  };
+  const vec3<R> d_turned_u = factor * du, d_turned_v = factor * dv;
+  const mat3<R> d_w = transposed_times({f.point.du, f.point.dv}, d_turned_u, d_turned_v);
   vec3<R> d_p;
-  const vec3<R> d_du = f.in_camera * du, d_dv = f.in_camera * dv;
+  const vec3<R> d_du = turned(v.rotation, d_turned_u), d_dv = turned(v.rotation, d_turned_v);
   with_model(v.model, [&](auto model) {
     project_point_backward<decltype(model)::value>(v.camera, f.p, out.centre_x, out.centre_y, d_du, d_dv, d_p,
                                                    out.intrinsics);
   });
   if constexpr (k::depth != 0) { d_p.z += moment(plan::depth); }
-  const mat3<T> back = transposed(v.rotation);
-  const auto sr = covariance_factor_backward<k::convention>(scale, rotation, turned(back, d_turned));
+  const auto sr = covariance_factor_backward<k::convention>(scale, rotation, transposed_times(f.turned, du, dv));
   out.scale = sr.scale, out.rotation = sr.rotation;
-  out.mean = turned(back, d_p);
+  out.mean = turned(transposed(v.rotation), d_p);
   const R x[3] = {mean.x, mean.y, mean.z}, p[3] = {d_p.x, d_p.y, d_p.z};
   for (int r = 0; r < 3; ++r) {
-    for (int i = 0; i < 3; ++i) {
-      out.pose[3 * r + i] =
-          p[r] * x[i] + d_turned(r, 0) * factor(i, 0) + d_turned(r, 1) * factor(i, 1) + d_turned(r, 2) * factor(i, 2);
-    }
+    for (int i = 0; i < 3; ++i) { out.pose[3 * r + i] = p[r] * x[i] + d_w(r, i); }
     out.pose[9 + r] = p[r];
   }
   return out;

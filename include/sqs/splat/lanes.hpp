@@ -18,22 +18,22 @@ template <class T> bool are_neighbours(const std::int32_t* index) {
   return index[n - 1] - index[0] == n - 1 && index[n - 1] > index[n - 2];
 }
 
-/// The first three columns of rows of a matrix.
-template <class T> SQS_INLINE vec3<simd<T, native_lanes<T>>> three_columns(const tensor<T, 2>& x,
-                                                                           const std::int32_t* index, bool neighbours) {
+/// Rows of three numbers that lie one after the other.
+template <class T> SQS_INLINE vec3<simd<T, native_lanes<T>>> next_triples(const T* rows) {
+  simd<T, native_lanes<T>> c[3];
+  load_triples(rows, c);
+  return {c[0], c[1], c[2]};
+}
+/// The first three of `Columns` columns of rows of a matrix.
+template <idx Columns, class T>
+SQS_INLINE vec3<simd<T, native_lanes<T>>> three_columns(const tensor<T, 2>& x, const std::int32_t* index) {
   constexpr int n = native_lanes<T>;
-  using number = simd<T, n>;
-  const idx columns = x.extent(1);
-  number c[4];
-  if (neighbours && columns == 3) {
-    number three[3];
-    load_triples(x.data() + 3 * idx{index[0]}, three);
-    return {three[0], three[1], three[2]};
-  }
-  if (columns > 3 || index[n - 1] + 1 < x.extent(0)) { // four numbers of each row, the last perhaps of the next one
-    load_fours<T, n>([&](int l) { return x.data() + index[l] * columns; }, c);
+  simd<T, n> c[4];
+  const T* const rows = x.data();
+  if (Columns > 3 || index[n - 1] + 1 < x.extent(0)) { // four numbers of each row, the last perhaps of the next one
+    load_fours<T, n>([=](int l) { return rows + Columns * index[l]; }, c);
   } else {
-    for (int i = 0; i < 3; ++i) { c[i] = number::gather(x.data() + i, index, static_cast<int>(columns)); }
+    for (int i = 0; i < 3; ++i) { c[i] = simd<T, n>::gather(rows + i, index, static_cast<int>(Columns)); }
   }
   return {c[0], c[1], c[2]};
 }
@@ -46,16 +46,16 @@ template <class T> struct gaussian_lanes {
   quaternion<number> rotation;
   number opacity;
 
-  gaussian_lanes(const scene<T>& s, const std::int32_t* index) {
-    const bool neighbours = are_neighbours<T>(index);
-    mean = three_columns(s.means, index, neighbours), scale = three_columns(s.scales, index, neighbours);
+  SQS_INLINE gaussian_lanes(const scene<T>& s, const std::int32_t* index) {
     const T* const quaternions = s.rotations.data();
     number q[4];
-    if (neighbours) {
-      const T* const first = quaternions + 4 * idx{index[0]};
-      load_fours<T, n>([=](int l) { return first + 4 * l; }, q);
-      opacity = number::load(s.opacities.data() + index[0]);
+    if (are_neighbours<T>(index)) {
+      const idx first = index[0];
+      mean = next_triples(s.means.data() + 3 * first), scale = next_triples(s.scales.data() + 3 * first);
+      load_fours<T, n>([=](int l) { return quaternions + 4 * (first + l); }, q);
+      opacity = number::load(s.opacities.data() + first);
     } else {
+      mean = three_columns<3>(s.means, index), scale = three_columns<3>(s.scales, index);
       load_fours<T, n>([=](int l) { return quaternions + 4 * idx{index[l]}; }, q);
       opacity = number::gather(s.opacities.data(), index, 1);
     }

@@ -40,7 +40,7 @@ template <class K, class T> struct candidate_search {
   const scene<T>& s;
   const std::array<view_constants<T>, camera_rig<T>::capacity>& views;
   idx view_count;
-  std::int32_t* candidates; ///< [V, chunks, candidate_room]
+  std::int32_t* candidates; ///< [V, chunks, candidate_room]: the last one found is repeated to fill a register
   std::int32_t* found;      ///< [V, chunks]
 
   /// Returns how many Gaussians of the chunk are rejected for NaN or Inf.
@@ -51,19 +51,24 @@ template <class K, class T> struct candidate_search {
     int count[camera_rig<T>::capacity]{};
     for (idx first = begin; first < end; first += n) {
       const int here = static_cast<int>(std::min<idx>(n, end - first));
-      std::int32_t index[n];
-      for (int l = 0; l < n; ++l) { index[l] = static_cast<std::int32_t>(first) + std::min(l, here - 1); }
-      const vec3<number> mean = three_columns(s.means, index, here == n),
-                         scale = three_columns(s.scales, index, here == n);
-      const number variance = max(scale.x * scale.x, max(scale.y * scale.y, scale.z * scale.z));
-      T opacities[n] = {}; // none: not drawn
-      std::copy_n(s.opacities.data() + first, here, opacities);
-      for (int l = 0; rejected > 0 && l < here; ++l) { opacities[l] = bad[index[l] - begin] ? T(0) : opacities[l]; }
-      const number opacity = number::load(opacities);
+      vec3<number> mean, scale;
+      number opacity;
+      if (here == n && rejected == 0) {
+        mean = next_triples(s.means.data() + 3 * first), scale = next_triples(s.scales.data() + 3 * first);
+        opacity = number::load(s.opacities.data() + first);
+      } else {
+        std::int32_t index[n];
+        T opacities[n] = {}; // none: not drawn
+        for (int l = 0; l < n; ++l) { index[l] = static_cast<std::int32_t>(first) + std::min(l, here - 1); }
+        for (int l = 0; l < here; ++l) { opacities[l] = bad[index[l] - begin] ? T(0) : s.opacities.data()[first + l]; }
+        mean = three_columns<3>(s.means, index), scale = three_columns<3>(s.scales, index);
+        opacity = number::load(opacities);
+      }
       const auto drawn = opacity >= number(K::alpha_cut);
       if (!any(drawn)) { continue; }
+      const number variance = max(scale.x * scale.x, max(scale.y * scale.y, scale.z * scale.z));
       // Squared half extent in standard deviations, a little too large.
-      const number reach = T(2.001 * ln2) * (log2(max(opacity, number(K::alpha_cut))) - K::log2_cut) + T(1e-3);
+      const number reach = T(2 * ln2) * (log2_above(opacity) - K::log2_cut) + T(1e-3);
       for (idx v = 0; v < view_count; ++v) {
         const auto& view = views[static_cast<std::size_t>(v)];
         const auto hits = with_model(view.model, [&](auto model) {
@@ -73,7 +78,12 @@ template <class K, class T> struct candidate_search {
         count[v] += store_indices(hits, static_cast<std::int32_t>(first), out + count[v]);
       }
     }
-    for (idx v = 0; v < view_count; ++v) { found[v * chunks + chunk] = count[v]; }
+    for (idx v = 0; v < view_count; ++v) {
+      const int c = count[v];
+      std::int32_t* const end_of_list = candidates + (v * chunks + chunk) * candidate_room + c;
+      if (c > 0) { std::fill_n(end_of_list, n, end_of_list[-1]); } // so that a register can always be filled
+      found[v * chunks + chunk] = c;
+    }
     return rejected;
   }
 
@@ -144,80 +154,85 @@ SQS_INLINE void store_records(const simd<T, native_lanes<T>> (&first)[4], const 
   }
 }
 
-/// Projects up to a register of candidates of one view into records and boxes.
-template <class K, bool Pinhole, class T>
-SQS_INLINE projected_counts project_lanes(const scene<T>& s, const view_constants<T>& v, const std::int32_t* index,
-                                          int count, projected_gaussian<T>* records, tile_box* boxes, T* depths,
-                                          T* radii) {
+/// Projects candidates of one view into records and boxes, a register at a time.
+template <class K, bool Pinhole, class T> struct candidate_projector {
   using lanes = gaussian_lanes<T>;
   using number = typename lanes::number;
-  constexpr int n = lanes::n;
-  std::int32_t filled[n];
-  for (int l = 0; l < n; ++l) { filled[l] = index[std::min(l, count - 1)]; }
-  const lanes g(s, filled);
-  const flat_gaussian<K, Pinhole, number> f(v, g.mean, covariance_factor<K::convention>(g.scale, g.rotation));
-  const footprint<K, Pinhole, number> at(f, g.opacity);
-  const unsigned usable = (1u << (count - 1) << 1) - 1;
-  projected_counts counts;
-  counts.degenerate = std::popcount(bits_of(at.wanted & !at.sound) & usable);
+  static constexpr int n = lanes::n;
+  const scene<T>& s;
+  const view_constants<T>& v;
+  projected_gaussian<T>* records;
+  tile_box* boxes;
+  T *depths, *radii;
 
-  number x0, x1, y0, y1;
-  pixel_range(f.point.u - at.radius_x, f.point.u + at.radius_x, number(v.width), x0, x1);
-  pixel_range(f.point.v - at.radius_y, f.point.v + at.radius_y, number(v.height), y0, y1);
-  number colour[3]{};
-  if constexpr (K::sh_degree >= 0) {
-    const sh_lanes<K, T> sh(s, v, g.mean, filled);
-    for (int c = 0; c < 3; ++c) { colour[c] = sh.colour[c]; }
-  } else if constexpr (K::channels >= 3) {
-    const auto first = three_columns(s.colours, filled, are_neighbours<T>(filled));
-    colour[0] = first.x, colour[1] = first.y, colour[2] = first.z;
-  } else {
-    for (int c = 0; c < K::channels; ++c) { colour[c] = number::gather(s.colours.data() + c, filled, K::columns); }
+  SQS_FLATTEN projected_counts operator()(const std::int32_t* index, idx count) const {
+    projected_counts sum;
+    for (idx first = 0; first < count; first += n) {
+      const lanes g(s, index + first);
+      write(g, flatten(g), index + first, static_cast<int>(std::min<idx>(n, count - first)), first, sum);
+    }
+    return sum;
   }
-  store_records<T>({f.point.u, f.point.v, at.lx, at.k}, {at.ly, at.log2_opacity, at.shear, f.p.z}, colour, filled,
-                   count, records);
-  // Whole pixels, then the tiles they lie in: exact, as the numbers are small.
-  const number low_x = truncated(x0), low_y = truncated(y0), high_x = truncated(x1), high_y = truncated(y1);
-  const auto visible = at.drawn() & (low_x < high_x) & (low_y < high_y);
-  const auto tile = [&](const number& pixels) { return select(visible, pixels / number(K::tile), number(0)); };
-  const number up(K::tile - 1);
-  const number box[4] = {tile(low_x), tile(low_y), tile(high_x + up), tile(high_y + up)};
-  if (count == n) {
-    store_words_of_four<T, n>(box, &boxes->x0);
-    f.p.z.store(depths);
-  } else {
-    tile_box some_boxes[n];
-    T some_depths[n];
-    store_words_of_four<T, n>(box, &some_boxes->x0);
-    f.p.z.store(some_depths);
-    std::copy_n(some_boxes, count, boxes);
-    std::copy_n(some_depths, count, depths);
+
+private:
+  struct flattened {
+    number first[4], second[4], box[4], radius; ///< `first` and `second`: fields of the record
+    typename number::mask visible, degenerate;
+  };
+
+  SQS_INLINE flattened flatten(const lanes& g) const {
+    const flat_gaussian<K, Pinhole, number> f(v, g.mean, covariance_factor<K::convention>(g.scale, g.rotation));
+    const footprint<K, Pinhole, number> at(f, g.opacity);
+    number x0, x1, y0, y1;
+    pixel_range(f.point.u - at.radius_x, f.point.u + at.radius_x, number(v.width), x0, x1);
+    pixel_range(f.point.v - at.radius_y, f.point.v + at.radius_y, number(v.height), y0, y1);
+    // Whole pixels, then the tiles they lie in: exact, as the numbers are small.
+    const number low_x = truncated(x0), low_y = truncated(y0), high_x = truncated(x1), high_y = truncated(y1);
+    const auto visible = at.drawn() & (low_x < high_x) & (low_y < high_y);
+    const auto tile = [&](const number& pixels) { return select(visible, pixels / number(K::tile), number(0)); };
+    const number up(K::tile - 1);
+    return {{f.point.u, f.point.v, at.lx, at.k},
+            {at.ly, at.log2_opacity, at.shear, f.p.z},
+            {tile(low_x), tile(low_y), tile(high_x + up), tile(high_y + up)},
+            at.radius,
+            visible,
+            at.wanted & !at.sound};
   }
-  const unsigned seen = bits_of(visible) & usable;
-  counts.visible = std::popcount(seen);
-  if (radii != nullptr) {
-    for (unsigned left = seen; left != 0; left &= left - 1) {
-      const int l = std::countr_zero(left);
-      radii[index[l]] = at.radius[l];
+
+  SQS_INLINE void write(const lanes& g, const flattened& f, const std::int32_t* index, int count, idx to,
+                        projected_counts& sum) const {
+    number colour[3]{};
+    if constexpr (K::sh_degree >= 0) {
+      const sh_lanes<K, T> sh(s, v, g.mean, index);
+      for (int c = 0; c < 3; ++c) { colour[c] = sh.colour[c]; }
+    } else if constexpr (K::channels >= 3) {
+      const auto first = three_columns<K::columns>(s.colours, index);
+      colour[0] = first.x, colour[1] = first.y, colour[2] = first.z;
+    } else {
+      for (int c = 0; c < K::channels; ++c) { colour[c] = number::gather(s.colours.data() + c, index, K::columns); }
+    }
+    store_records<T>(f.first, f.second, colour, index, count, records + to);
+    if (count == n) {
+      store_words_of_four<T, n>(f.box, &boxes[to].x0);
+      f.second[3].store(depths + to);
+    } else {
+      tile_box some_boxes[n];
+      T some_depths[n];
+      store_words_of_four<T, n>(f.box, &some_boxes->x0);
+      f.second[3].store(some_depths);
+      std::copy_n(some_boxes, count, boxes + to);
+      std::copy_n(some_depths, count, depths + to);
+    }
+    const unsigned usable = (1u << (count - 1) << 1) - 1, seen = bits_of(f.visible) & usable;
+    sum.visible += std::popcount(seen), sum.degenerate += std::popcount(bits_of(f.degenerate) & usable);
+    if (radii != nullptr) {
+      for (unsigned left = seen; left != 0; left &= left - 1) {
+        const int l = std::countr_zero(left);
+        radii[index[l]] = f.radius[l];
+      }
     }
   }
-  return counts;
-}
-
-/// Projects candidates of one view, a register at a time.
-template <class K, bool Pinhole, class T>
-SQS_FLATTEN projected_counts project_candidates(const scene<T>& s, const view_constants<T>& v,
-                                                const std::int32_t* index, idx count, projected_gaussian<T>* records,
-                                                tile_box* boxes, T* depths, T* radii) {
-  constexpr idx n = native_lanes<T>;
-  projected_counts sum;
-  for (idx i = 0; i < count; i += n) {
-    const auto more = project_lanes<K, Pinhole>(s, v, index + i, static_cast<int>(std::min(n, count - i)), records + i,
-                                                boxes + i, depths + i, radii);
-    sum.visible += more.visible, sum.degenerate += more.degenerate;
-  }
-  return sum;
-}
+};
 
 } // namespace detail
 
@@ -265,9 +280,9 @@ projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tenso
     const idx first = start(v * chunks + c), count = found(v, c);
     T* const radius = radii ? radii.data() + v * g : nullptr;
     const auto project = [&](auto pinhole) {
-      return detail::project_candidates<k, decltype(pinhole)::value>(
-          s, camera, index, count, out.records.data() + first, out.boxes.data() + first, out.depths.data() + first,
-          radius);
+      return detail::candidate_projector<k, decltype(pinhole)::value, T>{
+          s, camera, out.records.data() + first, out.boxes.data() + first, out.depths.data() + first, radius}(index,
+                                                                                                              count);
     };
     return camera.model == camera_model::pinhole ? project(std::true_type{}) : project(std::false_type{});
   };

@@ -36,11 +36,7 @@ template <class T> tensor<T, 2> camera_intrinsics(cpu& e, const camera_rig<T>& r
 /// Errors      precondition_error for other shapes, numbers that are not finite and cameras that cannot be.
 template <class T>
 camera_rig<T> with_cameras(const camera_rig<T>& rig, const tensor<T, 2>& poses, const tensor<T, 2>& intrinsics) {
-  expects(poses.extent(0) == rig.size() && poses.extent(1) == 12 && intrinsics.extent(0) == rig.size() &&
-              intrinsics.extent(1) == 12,
-          "sqs::splat::rasterizer: poses is [", poses.extent(0), ", ", poses.extent(1), "] and intrinsics [",
-          intrinsics.extent(0), ", ", intrinsics.extent(1), "] but both must be [", rig.size(),
-          ", 12]; see camera_poses and camera_intrinsics");
+  check_cameras(rig, poses, intrinsics);
   camera_rig<T> out = rig;
   for (int v = 0; v < rig.size(); ++v) {
     for (idx i = 0; i < 12; ++i) {

@@ -43,6 +43,7 @@ struct raster_counts {
   idx degenerate = 0;    ///< (view, Gaussian) pairs whose finite parameters overflowed the scalar type: not drawn
   idx visible = 0;       ///< (view, Gaussian) pairs drawn
   idx intersections = 0; ///< (tile, Gaussian) pairs
+  idx undrawn = 0;       ///< of them, those there was no room for: on a device, see `raster_options::capacity`
 };
 
 /// Output of `project`: the Gaussians of view v, in order of their index, are records first[v] .. first[v+1]-1.
@@ -70,6 +71,12 @@ struct tile_grid {
   SQS_HD constexpr idx pixels() const { return (*this)[count].first_pixel; }
   SQS_HD constexpr idx tiles() const { return (*this)[count].first_tile; }
   SQS_HD constexpr idx rows() const { return (*this)[count].first_row; }
+  /// Of a row of tiles; for row `rows()` one past the last.
+  SQS_HD constexpr idx first_tile(idx row) const {
+    idx v = 0;
+    while (v < count && row >= (*this)[v + 1].first_row) { ++v; }
+    return (*this)[v].first_tile + (row - (*this)[v].first_row) * (*this)[v].tiles_x;
+  }
 };
 
 /// The grid of a rig's images.

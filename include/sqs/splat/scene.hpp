@@ -55,8 +55,11 @@ enum class gradient_sums {
 template <class T> struct raster_options<T, device> {
   raster_mask_in<device> mask{};
   /// Most (tile, Gaussian) intersections there is room for, 0: a million and four for each (view, Gaussian) pair. Those
-  /// beyond are not drawn, but counted: see `raster_counts::intersections`.
+  /// beyond are not drawn, but counted: see `raster_counts::undrawn`.
   idx capacity = 0;
+  /// Goes through the images in so many bands of tile rows, each of which has the capacity for itself: more
+  /// intersections in the same memory. Slower, same results to the last bit.
+  int bands = 1;
   backward_order order = backward_order::automatic;
   gradient_sums sums = gradient_sums::ordered;
   tensor<T, 2, device> radii{}; ///< as above, like the others
@@ -103,6 +106,18 @@ void check_scene(const scene<T, Space>& s, const tile_grid& grid, const raster_o
   detail::check_option(o.centre_absgradients, {grid.count, n, 2}, "centre_absgradients", "[V,G,2]");
   expects(!o.centre_absgradients || k::absgrad, "sqs::splat::rasterizer: option centre_absgradients is given but the "
                                                 "configuration sums none; set raster_config::absgrad");
+}
+
+/// Checks the shapes of cameras that are tensors.
+///
+/// Errors      precondition_error with both shapes.
+template <class T, class Space>
+void check_cameras(const camera_rig<T>& rig, const tensor<T, 2, Space>& poses, const tensor<T, 2, Space>& intrinsics) {
+  expects(poses.extent(0) == rig.size() && poses.extent(1) == 12 && intrinsics.extent(0) == rig.size() &&
+              intrinsics.extent(1) == 12,
+          "sqs::splat::rasterizer: poses is [", poses.extent(0), ", ", poses.extent(1), "] and intrinsics [",
+          intrinsics.extent(0), ", ", intrinsics.extent(1), "] but both must be [", rig.size(),
+          ", 12]; see camera_poses and camera_intrinsics");
 }
 
 } // namespace sqs::splat

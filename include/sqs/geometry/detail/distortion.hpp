@@ -77,7 +77,7 @@ SQS_HD vec2<R> distort_slopes_backward(const distorted<R>& at, const T* k, R x, 
 
 /// Largest s = x^2 + y^2 below which the radial distortion grows with the radius and has no pole; infinite if that
 /// holds to 89 degrees from the axis. The tangential part, small in any real lens, is left out.
-inline double opencv_limit(const std::array<double, 8>& k) {
+SQS_HD inline double opencv_limit(const std::array<double, 8>& k) {
   const auto grows = [&k](double s) {
     const double n = 1 + s * (k[0] + s * (k[1] + s * k[4])), m = 1 + s * (k[5] + s * (k[6] + s * k[7]));
     const double n1 = k[0] + s * (2 * k[1] + 3 * s * k[4]), m1 = k[5] + s * (2 * k[6] + 3 * s * k[7]);
@@ -98,7 +98,7 @@ inline double opencv_limit(const std::array<double, 8>& k) {
 }
 
 /// Largest angle to the axis below which the distorted angle grows; pi if it always does.
-inline double fisheye_limit(const std::array<double, 8>& k) {
+SQS_HD inline double fisheye_limit(const std::array<double, 8>& k) {
   const auto grows = [&k](double angle) {
     const double q = angle * angle;
     return 1 + q * (3 * k[0] + q * (5 * k[1] + q * (7 * k[2] + q * 9 * k[3]))) > 0;
@@ -120,7 +120,7 @@ inline double fisheye_limit(const std::array<double, 8>& k) {
 
 /// The point that `distort` takes to (x, y), by Newton's method; about the last valid one of its direction if there is
 /// none inside `limit`.
-inline vec2<double> undistort(const std::array<double, 8>& k, double x, double y, double limit) {
+SQS_HD inline vec2<double> undistort(const std::array<double, 8>& k, double x, double y, double limit) {
   const auto inside = [limit](vec2<double> p) { // a little, so that the slope is not zero
     const double s = p.x * p.x + p.y * p.y, most = 0.998 * limit;
     return s > most ? std::sqrt(most / s) * p : p;
@@ -140,7 +140,7 @@ struct sides {
   double low_x, high_x, low_y, high_y;
 };
 /// For pinhole and opencv; nine points of each side, whose distorted course is smooth.
-inline sides image_sides(const any_camera<double>& c, double limit) {
+SQS_HD inline sides image_sides(const any_camera<double>& c, double limit) {
   const double x0 = -c.cx / c.fx, x1 = (c.width - c.cx) / c.fx, y0 = -c.cy / c.fy, y1 = (c.height - c.cy) / c.fy;
   if (c.model == camera_model::pinhole) {
     return {std::min(x0, x1), std::max(x0, x1), std::min(y0, y1), std::max(y0, y1)};

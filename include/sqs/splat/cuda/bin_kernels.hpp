@@ -11,6 +11,55 @@ namespace sqs::splat::detail {
 
 inline constexpr std::uint32_t no_tile = ~std::uint32_t{0};
 
+/// What of each pair's box lies in the tile rows [band.begin, band.end).
+struct clip_boxes_kernel {
+  static constexpr const char* name = "sqs::splat::bin (band)";
+  tile_grid grid;
+  tile_band band;
+  idx count, gaussians;
+  const tile_box* boxes;
+  const std::uint64_t* coverage;
+  tile_box* clipped_boxes;
+  std::uint64_t* clipped_coverage; ///< set where something is left
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx i = static_cast<idx>(t.block()) * t.size() + t.thread();
+    if (i >= count) { return; }
+    tile_box box = boxes[i];
+    const idx above = grid[i / gaussians].first_row; // rows before this view
+    const idx y0 = clamped(band.begin - above, box), y1 = clamped(band.end - above, box);
+    if (!box.visible() || y0 >= y1) {
+      clipped_boxes[i] = tile_box{};
+      return;
+    }
+    const idx width = box.x1 - box.x0, skipped = (y0 - box.y0) * width;
+    // A large box has no bits: it covers all of its tiles, and so does what is left of it.
+    const std::uint64_t bits = box.tiles() > covered_tiles ? all_tiles : coverage[i] >> skipped;
+    box.y0 = static_cast<std::uint16_t>(y0), box.y1 = static_cast<std::uint16_t>(y1);
+    const idx left = box.tiles();
+    clipped_boxes[i] = box;
+    clipped_coverage[i] = left >= covered_tiles ? bits : bits & ((std::uint64_t{1} << left) - 1);
+  }
+
+private:
+  SQS_DEVICE static idx clamped(idx row, const tile_box& box) {
+    return row < box.y0 ? idx{box.y0} : (row > box.y1 ? idx{box.y1} : row);
+  }
+};
+
+/// Adds the entries of a band to the counts.
+struct count_band_kernel {
+  static constexpr const char* name = "sqs::splat::bin (counts)";
+  const idx* entries; ///< of the band
+  idx capacity;
+  idx* counts; ///< of the call
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    if (t.thread() != 0) { return; }
+    counts[3] += *entries;
+    counts[4] += *entries > capacity ? *entries - capacity : 0;
+  }
+};
+
 /// entries[j] = tiles covered by the pair that is j-th in depth.
 template <class T> struct count_entries_kernel {
   static constexpr const char* name = "sqs::splat::bin (count)";

@@ -101,13 +101,13 @@ template <class K, class T> struct tile_gradient_pointers {
   T* background;          ///< [tiles, C]
   std::int32_t* infinite; ///< [tiles]
 
-  template <team Team> SQS_DEVICE void set(Team& t, const pixel_gradient<K, T>& now, const T& left) const {
+  template <team Team> SQS_DEVICE void set(Team& t, idx tile, const pixel_gradient<K, T>& now, const T& left) const {
     const T sum = now.rest + now.median;
     const bool bad = t.sync_any(!(sum - sum == T(0)));
-    if (t.thread() == 0) { infinite[t.block()] = bad ? 1 : 0; }
+    if (t.thread() == 0) { infinite[tile] = bad ? 1 : 0; }
     for (int c = 0; c < K::channels; ++c) {
       const T of_tile = block_sum(t, now.image != nullptr ? left * now.image[c] : T(0));
-      if (t.thread() == 0) { background[idx{t.block()} * K::channels + c] = of_tile; }
+      if (t.thread() == 0) { background[tile * K::channels + c] = of_tile; }
     }
   }
 };
@@ -153,21 +153,22 @@ template <raster_config Config, class T, bool Lead, int First, int Count> struct
   tile_gradient_pointers<K, T> tiles; ///< set by the pass that leads
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    const tile_place at = place_of<K::tile>(grid, t.block());
+    const idx tile = lists.tile(t);
+    const tile_place at = place_of<K::tile>(grid, tile);
     const place here(at, grid, t.thread());
     pixel_gradient<K, T> now;
     const bool drawn = here.pixel >= 0 && (masks.pixels == nullptr || masks.pixels[here.pixel] != 0);
     now.pixel.t = drawn ? T(1) : T(0);
     if constexpr (Lead) {
       const T left = here.pixel >= 0 ? now.read(d, here.pixel) : T(0);
-      tiles.set(t, now, left);
+      tiles.set(t, tile, now, left);
     }
     auto* const records = shared_array<struct backward_records, projected_gaussian<T>, batch>(t);
     auto* const partial = shared_array<struct backward_sums, T, place::warps * batch * sums>(t);
     auto* const reached = shared_array<struct backward_reached, unsigned, place::warps>(t);
-    const idx begin = lists.begin[t.block()], end = lists.begin[t.block() + 1];
+    const idx begin = lists.begin[tile], end = lists.begin[tile + 1];
     idx next = begin;
-    const bool masked = masks.tiles != nullptr && masks.tiles[t.block()] == 0;
+    const bool masked = masks.tiles != nullptr && masks.tiles[tile] == 0;
     for (; next < end && !masked; next += batch) {
       if (!t.sync_any(now.pixel.open())) { break; }
       const int count = static_cast<int>(end - next < batch ? end - next : batch);
@@ -270,26 +271,27 @@ template <raster_config Config, class T> struct blend_backward_by_gaussian_kerne
   const std::int32_t* seen;
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    const tile_place at = place_of<K::tile>(grid, t.block());
+    const idx tile = lists.tile(t);
+    const tile_place at = place_of<K::tile>(grid, tile);
     // Not `here`: pixels lie in the order of the forward pass's threads.
     const place own(at, grid, t.thread());
     auto* const shared = shared_array<struct gaussian_pixels, T, numbers * pixels>(t);
     {
       pixel_gradient<K, T> now;
       const T left = own.pixel >= 0 ? now.read(d, own.pixel) : T(0);
-      tiles.set(t, now, left);
+      tiles.set(t, tile, now, left);
       const auto put = [&](int number, const T& x) { shared[number * pixels + t.thread()] = x; };
       for (int c = 0; c < feature_plan<K>::near; ++c) { put(c, now.near[c]); }
       put(numbers - 4, now.z), put(numbers - 3, now.inverse_z), put(numbers - 2, now.median),
           put(numbers - 1, now.rest);
     }
     t.sync();
-    const idx begin = lists.begin[t.block()], count = lists.begin[t.block() + 1] - begin;
+    const idx begin = lists.begin[tile], count = lists.begin[tile + 1] - begin;
     for (idx first = t.thread() / warp_size * warp_size; first < count; first += t.size()) {
       const idx n = first + t.thread() % warp_size;
       T value[moments::count]{};
-      if (first < seen[t.block()]) { // the same for all lanes
-        pass_pixels(t, at, shared, checkpoints + keeps::at(t.block(), begin, first) * (keeps::numbers * pixels),
+      if (first < seen[tile]) { // the same for all lanes
+        pass_pixels(t, at, shared, checkpoints + keeps::at(tile, begin, first) * (keeps::numbers * pixels),
                     lists.records[lists.record[begin + (n < count ? n : count - 1)]], n < count, value);
       }
       if (n >= count) { continue; }

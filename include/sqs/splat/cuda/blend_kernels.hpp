@@ -24,11 +24,13 @@ template <int Tile> struct thread_pixel {
   }
 };
 
-/// The lists of all tiles.
+/// The lists of a band of tiles.
 template <class T> struct list_pointers {
   const projected_gaussian<T>* records;
-  const idx* begin;           ///< [tiles + 1]
+  const idx* begin;           ///< [all tiles + 1]
   const std::int32_t* record; ///< of each entry
+  idx first_tile;             ///< of the band: the first block's
+  template <team Team> SQS_DEVICE idx tile(const Team& t) const { return first_tile + t.block(); }
 };
 /// Masks; null for none.
 struct mask_pointers {
@@ -142,13 +144,14 @@ template <class K, class T, bool Lead, int First, int Count> struct blend_kernel
   std::int32_t* seen; ///< [tiles], entries that have a checkpoint; only with them
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    const tile_place at = place_of<K::tile>(grid, t.block());
+    const idx tile = lists.tile(t);
+    const tile_place at = place_of<K::tile>(grid, tile);
     const place here(at, grid, t.thread());
     const bool drawn = here.pixel >= 0 && (masks.pixels == nullptr || masks.pixels[here.pixel] != 0);
     sums now;
     now.pixel.t = drawn ? T(1) : T(0);
-    const idx begin = lists.begin[t.block()],
-              end = masks.tiles != nullptr && masks.tiles[t.block()] == 0 ? begin : lists.begin[t.block() + 1];
+    const idx begin = lists.begin[tile],
+              end = masks.tiles != nullptr && masks.tiles[tile] == 0 ? begin : lists.begin[tile + 1];
     const idx stopped = walk_list(
         t, lists, begin, end, here, now.pixel,
         [&](idx next) {
@@ -158,7 +161,7 @@ template <class K, class T, bool Lead, int First, int Count> struct blend_kernel
         },
         [&](const projected_gaussian<T>& r) { add(r, here, now); });
     if constexpr (Lead && keeps::possible) {
-      if (checkpoints != nullptr && t.thread() == 0) { seen[t.block()] = static_cast<std::int32_t>(stopped - begin); }
+      if (checkpoints != nullptr && t.thread() == 0) { seen[tile] = static_cast<std::int32_t>(stopped - begin); }
     }
     if (here.pixel >= 0) { store(here.pixel, background + at.view * K::channels, now); }
   }
@@ -172,7 +175,7 @@ private:
 
   /// Where the thread's numbers of the checkpoint before entry `next` go.
   template <team Team> SQS_DEVICE T* checkpoint(Team& t, idx begin, idx next) const {
-    return checkpoints + keeps::at(t.block(), begin, next - begin) * (keeps::numbers * keeps::pixels) + t.thread();
+    return checkpoints + keeps::at(lists.tile(t), begin, next - begin) * (keeps::numbers * keeps::pixels) + t.thread();
   }
   SQS_DEVICE static void keep(const sums& now, T* to) {
     const auto put = [&](int number, const T& x) { to[number * keeps::pixels] = x; };

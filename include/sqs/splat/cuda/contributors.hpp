@@ -26,7 +26,8 @@ template <class K, int Count, class T> struct contributors_kernel {
   T* weights;
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    const tile_place at = place_of<K::tile>(grid, t.block());
+    const idx tile = lists.tile(t);
+    const tile_place at = place_of<K::tile>(grid, tile);
     const place here(at, grid, t.thread());
     pixel_state<K, T> pixel;
     const bool drawn = here.pixel >= 0 && (masks.pixels == nullptr || masks.pixels[here.pixel] != 0);
@@ -34,8 +35,8 @@ template <class K, int Count, class T> struct contributors_kernel {
     T weight[Count]{};
     std::int32_t gaussian[Count];
     for (int i = 0; i < Count; ++i) { gaussian[i] = -1; }
-    const idx begin = lists.begin[t.block()],
-              end = masks.tiles != nullptr && masks.tiles[t.block()] == 0 ? begin : lists.begin[t.block() + 1];
+    const idx begin = lists.begin[tile],
+              end = masks.tiles != nullptr && masks.tiles[tile] == 0 ? begin : lists.begin[tile + 1];
     (void)walk_list(
         t, lists, begin, end, here, pixel, [](idx) {},
         [&](const projected_gaussian<T>& r) {
@@ -69,17 +70,20 @@ private:
 /// Shapes      saved of `device_rasterizer<Config>::forward` -> ids and weights [P,K] in device memory.
 /// Gradient    none.
 /// Execution   in the order of the stream; the weights are those of the image.
+/// Errors      precondition_error for a call in bands, which keeps no lists.
 template <raster_config Config, int K, device_executor E, class Saved> auto top_contributors(E& e, const Saved& s) {
   using T = std::remove_cvref_t<decltype(*s.transmittance.data())>;
   static_assert(K >= 1, "sqs::splat::top_contributors: K must be at least 1");
   static_assert(std::is_same_v<Saved, typename device_rasterizer<Config>::template saved<T>>,
                 "sqs::splat::top_contributors: `saved` must come from device_rasterizer<Config>::forward with the same "
                 "Config");
+  expects(s.options.bands == 1, "sqs::splat::top_contributors: the call went in ", s.options.bands,
+          " bands, which keep no lists of tiles; render with raster_options::bands = 1");
   using kernel = detail::contributors_kernel<raster_constants<Config, T>, K, T>;
   device_contributors<T> out{empty<std::int32_t, 2>(e, {s.grid.pixels(), K}), empty<T, 2>(e, {s.grid.pixels(), K})};
   launch(e, s.grid.tiles(), kernel::place::threads,
          kernel{s.grid,
-                {s.lists.records.data(), s.lists.begin.data(), s.lists.list.data()},
+                {s.lists.records.data(), s.lists.all.begin.data(), s.lists.all.list.data(), 0},
                 {s.options.mask.pixels.data(), s.options.mask.tiles.data()},
                 out.ids.data(),
                 out.weights.data()});

@@ -8,7 +8,7 @@
 
 namespace sqs::splat::detail {
 
-/// moments[pair] = sum of its entries' slots. A thread for each number of each pair that was drawn.
+/// moments[pair] = sum of its entries' slots, or plus that. A thread for each number of each pair that was drawn.
 template <int Width, class T> struct add_entries_kernel {
   static constexpr const char* name = "sqs::splat::project_backward (entries)";
   const std::int32_t* pairs; ///< in order of depth
@@ -18,6 +18,7 @@ template <int Width, class T> struct add_entries_kernel {
   idx count, capacity;
   const T* slots;
   T* moments; ///< [V G, Width]; set where drawn
+  bool more;  ///< add to what is there: bands one after the other give the sum of all entries to the last bit
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
     const idx number = static_cast<idx>(t.block()) * t.size() + t.thread(), j = number / Width, m = number % Width;
@@ -26,24 +27,9 @@ template <int Width, class T> struct add_entries_kernel {
     const tile_box box = boxes[i];
     if (!box.visible()) { return; }
     const idx last = first[j] + covered(box, coverage[i]), end = last < capacity ? last : capacity;
-    T sum{};
+    T sum = more ? moments[idx{i} * Width + m] : T{};
     for (idx e = first[j]; e < end; ++e) { sum += slots[e * Width + m]; }
     moments[idx{i} * Width + m] = sum;
-  }
-};
-
-/// Adds up integers, each list in one block: what blocks counted.
-struct add_counts_kernel {
-  static constexpr const char* name = "sqs::splat (counts)";
-  static constexpr int most = 4;
-  const std::int32_t* lists[most];
-  idx length[most];
-  idx* sums; ///< one for each list
-  template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    idx sum = 0;
-    for (idx i = t.thread(); i < length[t.block()]; i += t.size()) { sum += lists[t.block()][i]; }
-    const idx all = block_sum(t, sum);
-    if (t.thread() == 0) { sums[t.block()] = all; }
   }
 };
 
@@ -88,7 +74,7 @@ template <raster_config Config, class T> struct project_backward_kernel {
   static constexpr int threads = 128, warps = threads / warp_size, camera_numbers = 24;
 
   scene_pointers<T> s;
-  view_constants<T> views[camera_rig<T>::capacity];
+  view_list<T> views;
   int view_count;
   const tile_box* boxes;
   const T* moments;

@@ -127,11 +127,52 @@ template <class K, class T> struct find_sound_kernel {
   }
 };
 
+/// Adds up integers, each list in one block: what blocks counted.
+struct add_counts_kernel {
+  static constexpr const char* name = "sqs::splat (counts)";
+  static constexpr int most = 4;
+  const std::int32_t* lists[most];
+  idx length[most];
+  idx* sums; ///< one for each list
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    idx sum = 0;
+    for (idx i = t.thread(); i < length[t.block()]; i += t.size()) { sum += lists[t.block()][i]; }
+    const idx all = block_sum(t, sum);
+    if (t.thread() == 0) { sums[t.block()] = all; }
+  }
+};
+
+/// The views of a call, in a kernel's arguments or, where the cameras are tensors, in memory.
+template <class T> struct view_list {
+  view_constants<T> known[camera_rig<T>::capacity];
+  const view_constants<T>* made; ///< null if they are known
+  SQS_DEVICE const view_constants<T>& operator[](idx v) const { return made != nullptr ? made[v] : known[v]; }
+};
+
+/// Derives the constants of cameras whose numbers are tensors. A block, of which one thread works, for each.
+template <raster_config Config, class T> struct make_views_kernel {
+  static constexpr const char* name = "sqs::splat::project (cameras)";
+  posed_camera<T> views[camera_rig<T>::capacity]; ///< sizes and models
+  const T *poses, *intrinsics;                    ///< [V,12] as those of `camera_poses` and `camera_intrinsics`
+  view_constants<T>* out;
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    if (t.thread() != 0) { return; }
+    posed_camera<T> p = views[t.block()];
+    const T *const pose = poses + 12 * idx{t.block()}, *const numbers = intrinsics + 12 * idx{t.block()};
+    for (int i = 0; i < 9; ++i) { p.T_cam_ref.rotation.a[i] = pose[i]; }
+    p.T_cam_ref.translation = vec3<T>{pose[9], pose[10], pose[11]};
+    p.camera.fx = numbers[0], p.camera.fy = numbers[1], p.camera.cx = numbers[2], p.camera.cy = numbers[3];
+    for (std::size_t i = 0; i < 8; ++i) { p.camera.distortion[i] = numbers[4 + i]; }
+    out[t.block()] = make_view_constants<Config>(p);
+  }
+};
+
 /// Projects all pairs. A block belongs to one view.
 template <class K, class T> struct project_kernel {
   static constexpr const char* name = "sqs::splat::project";
   scene_pointers<T> s;
-  view_constants<T> views[camera_rig<T>::capacity];
+  view_list<T> views;
   int blocks_of_view;
   const std::uint8_t* sound;
   pair_pointers<T> out;

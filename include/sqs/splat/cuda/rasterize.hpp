@@ -5,39 +5,12 @@
 /// `emulator::gpu` the same lines run in tests without one.
 
 #include <sqs/autodiff/result.hpp>
-#include <sqs/exec/cuda.hpp>
-#include <sqs/splat/cuda/bin_kernels.hpp>
+#include <sqs/splat/cuda/lists.hpp>
 #include <sqs/splat/cuda/project_backward_kernels.hpp>
-#include <sqs/splat/scene.hpp>
-#include <sqs/tensor/copy.hpp>
 
-#include <bit>
 #include <tuple>
 
 namespace sqs::splat {
-
-/// Output of the first two stages on a device.
-template <class T> struct device_lists {
-  using key = typename detail::pair_pointers<T>::key;
-  tensor<projected_gaussian<T>, 1, device> records; ///< [V G], those that are not drawn not set
-  tensor<tile_box, 1, device> boxes;
-  tensor<std::uint64_t, 1, device> coverage;
-  tensor<std::int32_t, 1, device> pairs;       ///< [V G] in order of depth
-  tensor<idx, 1, device> first;                ///< [V G] entry each begins at, in order of depth
-  tensor<idx, 1, device> begin;                ///< [tiles + 1] where the tiles' lists begin
-  tensor<std::int32_t, 1, device> list, entry; ///< [capacity] record and number of each entry, tile by tile
-  /// [4] `raster_counts`: rejected, degenerate, visible, intersections; of the last also those beyond the capacity.
-  tensor<idx, 1, device> counts;
-  idx capacity = 0;
-};
-
-/// Reads the counts of a call.
-///
-/// Execution   Waits for the device.
-template <device_executor E> raster_counts read_counts(E& e, const tensor<idx, 1, device>& counts) {
-  const auto c = to_host(e, counts);
-  return {c(0), c(1), c(2), c(3)};
-}
 
 /// `rasterizer` on a device: the same images and gradients up to rounding, from tensors in device memory.
 ///
@@ -46,8 +19,8 @@ template <device_executor E> raster_counts read_counts(E& e, const tensor<idx, 1
 /// Execution   In the order of the stream, nothing waits; all memory from the executor's pool, so that a forward and a
 ///             backward pass can be captured in a CUDA graph once the pool is warm. The same bits in every run: no
 ///             atomics.
-/// Errors      as `rasterizer`; the background is not looked at. More intersections than `raster_options::capacity` are
-///             not drawn, and counted: compare `read_counts(e, saved.lists.counts).intersections`.
+/// Errors      as `rasterizer`; the background is not looked at. What `raster_options::capacity` has no room for
+///             is not drawn, and counted: see `read_counts(e, saved.lists.counts).undrawn`.
 /// Cost        memory for V G pairs (about 120 bytes in float) and `capacity` intersections (28, backward 4 (9 + C) more).
 /// Source      Exact tile coverage after Speedy-Splat's idea; two sorts, by depth and by tile, as in Faster-GS.
 template <raster_config Config = raster_config{}> struct device_rasterizer {
@@ -67,8 +40,9 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
     tensor<T, depth_rank, device> depth;
     tensor<T, plane_rank, device> transmittance;
     raster_options<T, device> options;
-    tensor<T, 1, device> checkpoints;     ///< with backward_order::by_gaussian
-    tensor<std::int32_t, 1, device> seen; ///< the same
+    tensor<T, 1, device> checkpoints;           ///< with backward_order::by_gaussian
+    tensor<std::int32_t, 1, device> seen;       ///< the same
+    tensor<view_constants<T>, 1, device> views; ///< if poses and intrinsics were tensors
   };
 
   /// Image, depth, transmittance.
@@ -83,6 +57,15 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
   result<value<T>, saved<T>> forward(E& e, const tensor<T, 2, device>& means, const tensor<T, 2, device>& scales,
                                      const tensor<T, 2, device>& rotations, const tensor<T, 1, device>& opacities,
                                      const tensor<T, 2, device>& colours, const tensor<T, 2, device>& background,
+                                     const camera_rig<T>& rig, const raster_options<T, device>& options = {}) const;
+  /// As above, with the cameras' numbers from tensors, [V,12] each as those of `camera_poses` and `camera_intrinsics`;
+  /// the rig gives sizes and models. They are not looked at before they are used: with numbers that are not finite
+  /// nothing is drawn.
+  template <device_executor E, class T>
+  result<value<T>, saved<T>> forward(E& e, const tensor<T, 2, device>& means, const tensor<T, 2, device>& scales,
+                                     const tensor<T, 2, device>& rotations, const tensor<T, 1, device>& opacities,
+                                     const tensor<T, 2, device>& colours, const tensor<T, 2, device>& background,
+                                     const tensor<T, 2, device>& poses, const tensor<T, 2, device>& intrinsics,
                                      const camera_rig<T>& rig, const raster_options<T, device>& options = {}) const;
 
   /// Gradients of means, scales, rotations, opacities, colours, background, poses [V,12] and intrinsics [V,12].
@@ -103,8 +86,8 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
     const idx pairs = gaussians * grid.count, entries = options.capacity, number = sizeof(T);
     constexpr idx width = moment_plan<Config>::count, record = sizeof(projected_gaussian<T>);
     const bool atomic = options.sums == gradient_sums::atomic;
-    // Records, boxes, coverage, two keys and three numbers of 4 or 8 bytes; moments.
-    const idx of_pairs = pairs * (record + 16 + 2 * number + 8 + 8 + width * number);
+    // Records, boxes, coverage, two keys and three numbers of 4 or 8 bytes; moments; of a band boxes and coverage.
+    const idx of_pairs = pairs * (record + 16 + 2 * number + 8 + 8 + width * number + (options.bands > 1 ? 16 : 0));
     const idx of_entries = entries * (2 * 4 + 3 * 4 + 8 + (atomic ? 0 : width * number));
     const idx kept = options.order == backward_order::by_gaussian
                          ? keeps::most(entries, grid.tiles()) * keeps::numbers * keeps::pixels * number
@@ -112,13 +95,22 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
     const idx images =
         grid.pixels() * (k::channels + k::depths + 1) * number + grid.tiles() * (24 + k::channels * number);
     using back = detail::project_backward_kernel<Config, T>; // has sums of the cameras for every block
-    const idx of_cameras = grid.count * blocks(gaussians, back::threads) * back::camera_numbers;
+    const idx of_cameras = grid.count * detail::blocks(gaussians, back::threads) * back::camera_numbers;
     const idx gradients = (gaussians * (11 + k::columns + 1) + of_cameras) * number;
     const idx sorting = std::max(pairs * (number + 4), entries * 8) + (idx{1} << 22); // what the device's sort asks for
     return static_cast<std::size_t>(of_pairs + of_entries + kept + images + gradients + sorting);
   }
 
 private:
+  template <class T> static saved<T> start(scene<T, device> gaussians, const camera_rig<T>& rig,
+                                           const raster_options<T, device>& options) {
+    saved<T> s;
+    s.gaussians = std::move(gaussians), s.rig = rig, s.grid = make_tile_grid<Config>(rig), s.options = options;
+    return s;
+  }
+  template <class E, class T>
+  static result<value<T>, saved<T>> run(E& e, saved<T> s, const tensor<T, 2, device>& background);
+
   template <class T> using plan = detail::feature_plan<constants<T>>;
   template <class T> using sums_of = detail::entry_sums<moment_plan<Config>::count, T>;
 
@@ -139,6 +131,11 @@ private:
             "] but must be [", s.rig.size(), ", ", k::channels, "] (one colour per view)");
     expects(s.options.capacity >= 0 && s.options.capacity < (idx{1} << 31),
             "sqs::splat::device_rasterizer: option capacity is ", s.options.capacity, "; give 0 to 2^31 - 1");
+    expects(s.options.bands >= 1 && s.options.bands <= s.grid.rows(), "sqs::splat::device_rasterizer: option bands is ",
+            s.options.bands, "; give 1 to ", s.grid.rows(), ", the rows of tiles of all views");
+    expects(s.options.bands == 1 || s.options.order != backward_order::by_gaussian,
+            "sqs::splat::device_rasterizer: option order is by_gaussian and option bands is ", s.options.bands,
+            ", but only a call in one band keeps what that order needs: use backward_order::by_pixel");
     expects(s.options.order != backward_order::by_gaussian || detail::checkpoint_plan<k>::possible,
             "sqs::splat::device_rasterizer: option order is by_gaussian, which takes up to 3 channels on tiles of 16; "
             "the configuration "
@@ -158,112 +155,58 @@ private:
       return {s.grid.count, c.height, c.width, last};
     }
   }
-  static idx blocks(idx n, int threads) { return (n + threads - 1) / threads; }
-  template <class T> static detail::scene_pointers<T> pointers(const scene<T, device>& s) {
-    return {s.means.data(), s.scales.data(), s.rotations.data(), s.opacities.data(), s.colours.data(), s.count()};
-  }
-  template <class T> static detail::list_pointers<T> lists_of(const saved<T>& s) {
-    return {s.lists.records.data(), s.lists.begin.data(), s.lists.list.data()};
+  template <class T> static detail::list_pointers<T> lists_of(const saved<T>& s, const device_band<T>& band) {
+    return {s.lists.records.data(), band.begin.data(), band.list.data(), band.first_tile};
   }
   template <class T> static detail::mask_pointers masks_of(const saved<T>& s) {
     return {s.options.mask.pixels.data(), s.options.mask.tiles.data()};
   }
 
-  /// Projects and bins.
-  template <class E, class T> static device_lists<T> make_lists(E& e, const saved<T>& s) {
-    using k = constants<T>;
-    using key = typename device_lists<T>::key;
-    constexpr int threads = detail::pair_threads;
-    const idx g = s.gaussians.count(), n = g * s.grid.count, per_view = blocks(g, threads);
-    device_lists<T> out{.records = empty<projected_gaussian<T>, 1>(e, {n}),
-                        .boxes = empty<tile_box, 1>(e, {n}),
-                        .coverage = empty<std::uint64_t, 1>(e, {n}),
-                        .pairs = empty<std::int32_t, 1>(e, {n}),
-                        .first = empty<idx, 1>(e, {n}),
-                        .begin = zeros<idx, 1>(e, {s.grid.tiles() + 1}),
-                        .list = {},
-                        .entry = {},
-                        .counts = zeros<idx, 1>(e, {4}),
-                        .capacity = s.options.capacity > 0 ? s.options.capacity : (idx{1} << 20) + 4 * n};
-    auto keys = empty<key, 1>(e, {n}), other_keys = empty<key, 1>(e, {n});
-    auto other_pairs = empty<std::int32_t, 1>(e, {n});
-    auto sound = empty<std::uint8_t, 1>(e, {g});
-    auto rejected = empty<std::int32_t, 1>(e, {per_view});
-    auto of_blocks = empty<std::int32_t, 2>(e, {2, per_view * s.grid.count});
-    launch(e, per_view, threads, detail::find_sound_kernel<k, T>{pointers(s.gaussians), sound.data(), rejected.data()});
-    detail::project_kernel<k, T> project{
-        pointers(s.gaussians),
-        {},
-        static_cast<int>(per_view),
-        sound.data(),
-        {out.records.data(), out.boxes.data(), out.coverage.data(), keys.data(), out.pairs.data()},
-        tensor<T, 2, device>(s.options.radii).data(),
-        of_blocks.data(),
-        of_blocks.data() + per_view * s.grid.count};
-    copy_views(s.rig, project.views);
-    launch(e, per_view * s.grid.count, threads, project);
-    const idx of_views = per_view * s.grid.count;
-    launch(e, 3, threads,
-           detail::add_counts_kernel{{rejected.data(), of_blocks.data(), of_blocks.data() + of_views},
-                                     {per_view, of_views, of_views},
-                                     out.counts.data()});
-    radix_sort_pairs(e, keys.data(), out.pairs.data(), other_keys.data(), other_pairs.data(), n, int{8 * sizeof(key)});
-
-    launch(
-        e, blocks(n, threads), threads,
-        detail::count_entries_kernel<T>{out.pairs.data(), out.boxes.data(), out.coverage.data(), n, out.first.data()});
-    exclusive_scan(e, out.first.data(), out.first.data(), n, out.counts.data() + 3);
-    auto tiles = full<std::uint32_t, 1>(e, {out.capacity}, detail::no_tile),
-         other_tiles = empty<std::uint32_t, 1>(e, {out.capacity});
-    auto owners = empty<std::int32_t, 1>(e, {out.capacity});
-    out.entry = empty<std::int32_t, 1>(e, {out.capacity});
-    out.list = empty<std::int32_t, 1>(e, {out.capacity});
-    launch(e, blocks(n, threads), threads,
-           detail::lay_entries_kernel<T>{s.grid, out.pairs.data(), out.boxes.data(), out.coverage.data(),
-                                         out.first.data(), n, g, out.capacity, tiles.data(), out.entry.data(),
-                                         owners.data()});
-    // All bits of no_tile are set: it sorts behind every tile, whose number has one bit less set.
-    radix_sort_pairs(e, tiles.data(), out.entry.data(), other_tiles.data(), out.list.data(), out.capacity,
-                     static_cast<int>(std::bit_width(static_cast<std::uint64_t>(s.grid.tiles()))));
-    launch(e, blocks(out.capacity, threads), threads,
-           detail::find_lists_kernel{tiles.data(), out.entry.data(), owners.data(), out.capacity, s.grid.tiles(),
-                                     out.begin.data(), out.list.data()});
-    return out;
+  /// Calls f(band) for every band of tile rows, from the first row to the last.
+  template <class E, class T, class F> static void each_band(E& e, const saved<T>& s, idx* counts, F&& f) {
+    const idx bands = s.options.bands;
+    const auto row = [&](idx band) { return s.grid.rows() * band / bands; };
+    for (idx b = 0; b < bands; ++b) {
+      f(detail::make_band(e, s.lists, s.grid, {row(b), row(b + 1)}, bands > 1, counts));
+    }
   }
-  template <class T, std::size_t N> static void copy_views(const camera_rig<T>& rig, view_constants<T> (&to)[N]) {
-    const auto views = make_view_constants<Config>(rig);
-    std::copy(views.begin(), views.end(), to);
+  template <class T> static detail::view_list<T> views_of(const saved<T>& s) {
+    detail::view_list<T> list{{}, s.views.data()};
+    if (!s.views) {
+      const auto views = make_view_constants<Config>(s.rig);
+      std::copy(views.begin(), views.end(), list.known);
+    }
+    return list;
   }
-
   template <bool Lead, int First, int Count, class E, class T>
-  static void blend(E& e, saved<T>& s, const tensor<T, 2, device>& background) {
+  static void blend(E& e, saved<T>& s, const device_band<T>& band, const tensor<T, 2, device>& background) {
     using kernel = detail::blend_kernel<constants<T>, T, Lead, First, Count>;
-    launch(e, s.grid.tiles(), kernel::place::threads,
-           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), background.data(), s.image.data(),
+    launch(e, band.tiles, kernel::place::threads,
+           kernel{s.grid, lists_of(s, band), masks_of(s), s.gaussians.colours.data(), background.data(), s.image.data(),
                   s.depth.data(), s.transmittance.data(), s.checkpoints.data(), s.seen.data()});
   }
   template <int First, class E, class T>
-  static void blend_rest(E& e, saved<T>& s, const tensor<T, 2, device>& background) {
+  static void blend_rest(E& e, saved<T>& s, const device_band<T>& band, const tensor<T, 2, device>& background) {
     if constexpr (First < plan<T>::features) {
       constexpr int count = std::min(plan<T>::room, plan<T>::features - First);
-      blend<false, First, count>(e, s, background);
-      blend_rest<First + count>(e, s, background);
+      blend<false, First, count>(e, s, band, background);
+      blend_rest<First + count>(e, s, band, background);
     }
   }
   template <bool Lead, int First, int Count, class E, class T>
-  static void blend_backward(E& e, const saved<T>& s, const detail::gradient_pointers<T>& d, const sums_of<T>& out,
-                             T* background, std::int32_t* infinite) {
+  static void blend_backward(E& e, const saved<T>& s, const device_band<T>& band, const detail::gradient_pointers<T>& d,
+                             const sums_of<T>& out, T* background, std::int32_t* infinite) {
     using kernel = detail::blend_backward_kernel<Config, T, Lead, First, Count>;
-    launch(e, s.grid.tiles(), kernel::place::threads,
-           kernel{s.grid, lists_of(s), masks_of(s), s.gaussians.colours.data(), d, out, {background, infinite}});
+    launch(e, band.tiles, kernel::place::threads,
+           kernel{s.grid, lists_of(s, band), masks_of(s), s.gaussians.colours.data(), d, out, {background, infinite}});
   }
-  template <int First, class E, class T> static void blend_backward_rest(E& e, const saved<T>& s,
-                                                                         const detail::gradient_pointers<T>& d,
-                                                                         const sums_of<T>& out) {
+  template <int First, class E, class T>
+  static void blend_backward_rest(E& e, const saved<T>& s, const device_band<T>& band,
+                                  const detail::gradient_pointers<T>& d, const sums_of<T>& out) {
     if constexpr (First < plan<T>::features) {
       constexpr int count = std::min(plan<T>::room, plan<T>::features - First);
-      blend_backward<false, First, count>(e, s, d, out, static_cast<T*>(nullptr), nullptr);
-      blend_backward_rest<First + count>(e, s, d, out);
+      blend_backward<false, First, count>(e, s, band, d, out, static_cast<T*>(nullptr), nullptr);
+      blend_backward_rest<First + count>(e, s, band, d, out);
     }
   }
 
@@ -280,22 +223,21 @@ private:
                                                                    tensor<T, 2, device> background) {
     using k = constants<T>;
     using kernel = detail::project_backward_kernel<Config, T>;
-    const idx g = s.gaussians.count(), gaussian_blocks = blocks(g, kernel::threads);
+    const idx g = s.gaussians.count(), gaussian_blocks = detail::blocks(g, kernel::threads);
     auto means = empty<T, 2>(e, {g, 3}), scales = empty<T, 2>(e, {g, 3}), rotations = empty<T, 2>(e, {g, 4});
     auto opacities = empty<T, 1>(e, {g});
     auto colours = zeros<T, 2>(e, {g, k::columns});
     auto of_blocks = empty<T, 3>(e, {s.grid.count, gaussian_blocks, kernel::camera_numbers});
     auto centres = s.options.centre_gradients, absolutes = s.options.centre_absgradients;
-    kernel project{pointers(s.gaussians),
-                   {},
-                   s.grid.count,
-                   s.lists.boxes.data(),
-                   moments,
-                   infinite,
-                   {means.data(), scales.data(), rotations.data(), opacities.data(), colours.data(), centres.data(),
-                    absolutes.data()},
-                   of_blocks.data()};
-    copy_views(s.rig, project.views);
+    const kernel project{detail::pointers_of(s.gaussians),
+                         views_of(s),
+                         s.grid.count,
+                         s.lists.boxes.data(),
+                         moments,
+                         infinite,
+                         {means.data(), scales.data(), rotations.data(), opacities.data(), colours.data(),
+                          centres.data(), absolutes.data()},
+                         of_blocks.data()};
     launch(e, gaussian_blocks, kernel::threads, project);
     auto cameras = empty<T, 2>(e, {s.grid.count, kernel::camera_numbers});
     add_by_view(e, s.grid, of_blocks.data(), kernel::camera_numbers, cameras.data(),
@@ -314,19 +256,32 @@ auto device_rasterizer<Config>::forward(E& e, const tensor<T, 2, device>& means,
                                         const tensor<T, 2, device>& colours, const tensor<T, 2, device>& background,
                                         const camera_rig<T>& rig, const raster_options<T, device>& options) const
     -> result<value<T>, saved<T>> {
+  return run(e, start(scene<T, device>{means, scales, rotations, opacities, colours}, rig, options), background);
+}
+
+template <raster_config Config> template <device_executor E, class T>
+auto device_rasterizer<Config>::forward(E& e, const tensor<T, 2, device>& means, const tensor<T, 2, device>& scales,
+                                        const tensor<T, 2, device>& rotations, const tensor<T, 1, device>& opacities,
+                                        const tensor<T, 2, device>& colours, const tensor<T, 2, device>& background,
+                                        const tensor<T, 2, device>& poses, const tensor<T, 2, device>& intrinsics,
+                                        const camera_rig<T>& rig, const raster_options<T, device>& options) const
+    -> result<value<T>, saved<T>> {
+  check_cameras(rig, poses, intrinsics);
+  auto s = start(scene<T, device>{means, scales, rotations, opacities, colours}, rig, options);
+  s.views = empty<view_constants<T>, 1>(e, {rig.size()});
+  detail::make_views_kernel<Config, T> kernel{{}, poses.data(), intrinsics.data(), s.views.data()};
+  std::copy(rig.begin(), rig.end(), kernel.views);
+  launch(e, rig.size(), warp_size, kernel);
+  return run(e, std::move(s), background);
+}
+
+template <raster_config Config> template <class E, class T>
+auto device_rasterizer<Config>::run(E& e, saved<T> s, const tensor<T, 2, device>& background)
+    -> result<value<T>, saved<T>> {
   using k = constants<T>;
-  saved<T> s{{means, scales, rotations, opacities, colours},
-             rig,
-             make_tile_grid<Config>(rig),
-             {},
-             {},
-             {},
-             {},
-             options,
-             {},
-             {}};
+  const auto& options = s.options;
   check(s, background);
-  s.lists = make_lists(e, s);
+  s.lists = detail::make_pairs<Config>(e, s.gaussians, s.grid, views_of(s), options);
   s.image = empty<T, plane_rank + 1>(e, plane<plane_rank + 1>(s, k::channels));
   if constexpr (depths == 1) {
     s.depth = empty<T, depth_rank>(e, plane<depth_rank>(s));
@@ -339,8 +294,11 @@ auto device_rasterizer<Config>::forward(E& e, const tensor<T, 2, device>& means,
     s.checkpoints = empty<T, 1>(e, {keeps::most(s.lists.capacity, s.grid.tiles()) * keeps::numbers * keeps::pixels});
     s.seen = empty<std::int32_t, 1>(e, {s.grid.tiles()});
   }
-  blend<true, 0, plan<T>::along>(e, s, background);
-  blend_rest<plan<T>::along>(e, s, background);
+  each_band(e, s, s.lists.counts.data(), [&](device_band<T> band) {
+    blend<true, 0, plan<T>::along>(e, s, band, background);
+    blend_rest<plan<T>::along>(e, s, band, background);
+    if (options.bands == 1) { s.lists.all = std::move(band); }
+  });
   value<T> outputs{s.image, s.depth, s.transmittance};
   return {std::move(outputs), std::move(s)};
 }
@@ -357,31 +315,43 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
           s.depth.size(), " and ", s.transmittance.size(), "; give them the shapes of the outputs");
   const detail::gradient_pointers<T> d{d_image.data(), d_depth.data(), d_transmittance.data(),
                                        s.image.data(), s.depth.data(), s.transmittance.data()};
-  const bool atomic = s.options.sums == gradient_sums::atomic;
+  const bool atomic = s.options.sums == gradient_sums::atomic, one_band = s.options.bands == 1;
   const idx pairs = s.gaussians.count() * s.grid.count;
   constexpr int width = moment_plan<Config>::count;
-  auto moments = atomic ? zeros<T, 2>(e, {pairs, width}) : empty<T, 2>(e, {pairs, width});
+  auto moments = atomic || !one_band ? zeros<T, 2>(e, {pairs, width}) : empty<T, 2>(e, {pairs, width});
   auto slots = empty<T, 2>(e, {atomic ? 0 : s.lists.capacity, width});
-  const sums_of<T> out{atomic ? moments.data() : slots.data(), atomic ? s.lists.list.data() : s.lists.entry.data(),
-                       atomic};
   auto tile_background = empty<T, 2>(e, {s.grid.tiles(), k::channels});
   auto infinite_tiles = empty<std::int32_t, 1>(e, {s.grid.tiles()});
-  if (s.checkpoints) {
-    if constexpr (detail::checkpoint_plan<k>::possible) {
-      using kernel = detail::blend_backward_by_gaussian_kernel<Config, T>;
-      launch(e, s.grid.tiles(), kernel::place::threads,
-             kernel{s.grid,
-                    lists_of(s),
-                    masks_of(s),
-                    d,
-                    out,
-                    {tile_background.data(), infinite_tiles.data()},
-                    s.checkpoints.data(),
-                    s.seen.data()});
+  const auto through = [&](const device_band<T>& band) {
+    const sums_of<T> out{atomic ? moments.data() : slots.data(), atomic ? band.list.data() : band.entry.data(), atomic};
+    if (s.checkpoints) {
+      if constexpr (detail::checkpoint_plan<k>::possible) {
+        using kernel = detail::blend_backward_by_gaussian_kernel<Config, T>;
+        launch(e, band.tiles, kernel::place::threads,
+               kernel{s.grid,
+                      lists_of(s, band),
+                      masks_of(s),
+                      d,
+                      out,
+                      {tile_background.data(), infinite_tiles.data()},
+                      s.checkpoints.data(),
+                      s.seen.data()});
+      }
+    } else {
+      blend_backward<true, 0, plan<T>::along>(e, s, band, d, out, tile_background.data(), infinite_tiles.data());
+      blend_backward_rest<plan<T>::along>(e, s, band, d, out);
     }
+    if (!atomic) {
+      launch(e, detail::blocks(pairs * width, detail::pair_threads), detail::pair_threads,
+             detail::add_entries_kernel<width, T>{s.lists.pairs.data(), band.boxes.data(), band.coverage.data(),
+                                                  band.first.data(), pairs, s.lists.capacity, slots.data(),
+                                                  moments.data(), !one_band});
+    }
+  };
+  if (one_band) {
+    through(s.lists.all);
   } else {
-    blend_backward<true, 0, plan<T>::along>(e, s, d, out, tile_background.data(), infinite_tiles.data());
-    blend_backward_rest<plan<T>::along>(e, s, d, out);
+    each_band(e, s, nullptr, through);
   }
   auto background = empty<T, 2>(e, {s.grid.count, k::channels});
   add_by_view(e, s.grid, tile_background.data(), k::channels, background.data(),
@@ -389,12 +359,6 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
   auto infinite = empty<idx, 1>(e, {1});
   launch(e, 1, detail::pair_threads,
          detail::add_counts_kernel{{infinite_tiles.data()}, {s.grid.tiles()}, infinite.data()});
-  if (!atomic) {
-    launch(e, blocks(pairs * width, detail::pair_threads), detail::pair_threads,
-           detail::add_entries_kernel<width, T>{s.lists.pairs.data(), s.lists.boxes.data(), s.lists.coverage.data(),
-                                                s.lists.first.data(), pairs, s.lists.capacity, slots.data(),
-                                                moments.data()});
-  }
   return project_backward(e, s, moments.data(), infinite.data(), std::move(background));
 }
 
@@ -408,6 +372,14 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
   sqs::splat::device_rasterizer<Config>::forward<::sqs::cuda, T>(                                                      \
       ::sqs::cuda&, const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 2, ::sqs::device>&,              \
       const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 1, ::sqs::device>&,                            \
+      const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 2, ::sqs::device>&,                            \
+      const ::sqs::camera_rig<T>&, const ::sqs::splat::raster_options<T, ::sqs::device>&) const;                       \
+  Prefix ::sqs::result<::sqs::splat::device_rasterizer<Config>::value<T>,                                              \
+                       ::sqs::splat::device_rasterizer<Config>::saved<T>>                                              \
+  sqs::splat::device_rasterizer<Config>::forward<::sqs::cuda, T>(                                                      \
+      ::sqs::cuda&, const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 2, ::sqs::device>&,              \
+      const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 1, ::sqs::device>&,                            \
+      const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 2, ::sqs::device>&,                            \
       const ::sqs::tensor<T, 2, ::sqs::device>&, const ::sqs::tensor<T, 2, ::sqs::device>&,                            \
       const ::sqs::camera_rig<T>&, const ::sqs::splat::raster_options<T, ::sqs::device>&) const;                       \
   Prefix ::sqs::splat::device_rasterizer<Config>::gradients<T>                                                         \
