@@ -82,9 +82,14 @@ int main(int argc, char** argv) {
     return status == 0 ? 0 : 2; // a wrong call
   }
   try {
-    const shown s = root.empty() ? of_town(index) : of_data_set(root, index);
     const fs::path folder(out);
-    fs::create_directories(folder);
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error || !fs::is_directory(folder)) {
+      raise<file_error>("look_at_data: cannot make the folder ", out, " (", error ? error.message() : "it is a file",
+                        "); give another one to --out");
+    }
+    const shown s = root.empty() ? of_town(index) : of_data_set(root, index);
     const auto save = [&](const std::string& name, const image& picture) {
       write_png(folder / name, picture);
       return name;

@@ -1,18 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Times spconv's CPU path on the frame of the sparse benchmarks, to stand beside `scripts/bench.sh sparse`.
+"""Times spconv on the frame of the sparse benchmarks.
 
-usage: peer_spconv.py BENCHMARK_PC_NPZ [--threads N]      default: 2 threads
+usage: peer_spconv.py BENCHMARK_PC_NPZ [--threads N]                       its CPU path; default: 2 threads
+       peer_spconv.py BENCHMARK_PC_NPZ --cuda SQS_BENCH_SPARSE_CUDA [--out TABLE.md]
 
-Needs PyTorch and spconv (the CPU wheel). Prints, for a 3 x 3 x 3 submanifold convolution of C to C channels, the fastest of
-seven runs in milliseconds: with its map built anew, and with the map kept.
+Needs PyTorch and spconv. Without --cuda it prints, for a 3 x 3 x 3 submanifold convolution of C to C channels, the fastest
+of seven runs in milliseconds, to stand beside `scripts/bench.sh sparse`: with the map built anew, and with the map kept.
+
+With --cuda it runs the program of `scripts/bench.sh sparse_cuda` and spconv on the same GPU, one after the other, and writes
+one table: medians of 50 between CUDA events; spconv in float16 with its implicit GEMM, this library in float16.
 """
 import argparse
+import json
+import pathlib
+import subprocess
+import tempfile
 import time
 
 import numpy as np
 import spconv.pytorch as spconv
 import torch
+
+WIDTHS = (64, 96, 128, 160, 192, 224, 256)  # of the basic net
 
 
 def fastest(f, runs=7):
@@ -24,28 +34,118 @@ def fastest(f, runs=7):
     return 1e3 * best
 
 
+def median_on_device(f, runs=50):
+    for _ in range(5):
+        f()
+    times = []
+    for _ in range(runs):
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        f()
+        stop.record()
+        stop.synchronize()
+        times.append(start.elapsed_time(stop))
+    return float(np.median(times))
+
+
+def frame(file):
+    points = next(iter(np.load(file).values()))
+    low, high, voxel = np.float32([-80, -80, -2]), np.float32([80, 80, 6]), np.float32(0.1)
+    inside = ((points >= low) & (points < high)).all(1)
+    cells = np.unique(((points[inside] - low) / voxel).astype(np.int32), axis=0)
+    return torch.from_numpy(np.concatenate([np.zeros((len(cells), 1), np.int32), cells], 1)), [1600, 1600, 80]
+
+
+def on_cpu(at, grid, threads):
+    torch.set_num_threads(threads)
+    print(f"{len(at)} voxels, {threads} threads")
+    for channels in (16, 32, 64, 128):
+        x = torch.rand(len(at), channels)
+        layer = spconv.SubMConv3d(channels, channels, 3, bias=False, indice_key="k", algo=spconv.ConvAlgo.Native)
+        both = fastest(lambda: layer(spconv.SparseConvTensor(x, at, grid, 1)))
+        kept = layer(spconv.SparseConvTensor(x, at, grid, 1)).replace_feature(x)
+        print(f"C {channels:3d}: map and convolution {both:8.1f} ms, convolution {fastest(lambda: layer(kept)):8.1f} ms",
+              flush=True)
+
+
+def basic_net():
+    layers, before = [], 3
+    for level, width in enumerate(WIDTHS):
+        for _ in range(2):
+            layers += [spconv.SubMConv3d(before, width, 3, bias=False, indice_key=f"level{level}"),
+                       torch.nn.BatchNorm1d(width), torch.nn.ReLU()]
+            before = width
+        if level + 1 < len(WIDTHS):
+            layers.append(spconv.SparseMaxPool3d(2, 2))
+    return spconv.SparseSequential(*layers).cuda().half().eval()
+
+
+def spconv_on_device(at, grid):
+    at = at.cuda()
+    times = {}
+    for channels in (16, 32, 64, 128):
+        x = torch.rand(len(at), channels, device="cuda").half()
+        layer = spconv.SubMConv3d(channels, channels, 3, bias=False, indice_key="k").cuda().half()
+        both = median_on_device(lambda: layer(spconv.SparseConvTensor(x, at, grid, 1)))
+        kept = layer(spconv.SparseConvTensor(x, at, grid, 1)).replace_feature(x)
+        times[f"C:{channels}"] = (median_on_device(lambda: layer(kept)), both)
+    net, x = basic_net(), torch.rand(len(at), 3, device="cuda").half()
+    times["net"] = median_on_device(lambda: net(spconv.SparseConvTensor(x, at, grid, 1)))
+    return times
+
+
+def ours_on_device(program):
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder) / "sparse.json"
+        wanted = "sparse/(submanifold/forward|net/basic)/.*fp16.*|sparse/map/submanifold.*"
+        subprocess.run([program, f"--benchmark_filter={wanted}", f"--benchmark_out={report}",
+                        "--benchmark_out_format=json"], check=True)
+        rows = json.loads(report.read_text())["benchmarks"]
+    times = {}
+    for row in rows:
+        name = row["name"].split("/")  # sparse/<what>/<pass>[/C:<n>]/cuda[/<precision>][/<way>]...
+        if name[1:3] == ["submanifold", "forward"] and "sorted" in name:
+            times[name[3]] = row["median_ms"]
+        elif name[1:3] == ["map", "submanifold"] and "sorted" in name:
+            times["map"] = row["median_ms"]
+        elif name[1:3] == ["net", "basic"]:
+            times["net"] = row["median_ms"]
+    return times
+
+
+def on_device(at, grid, program, out):
+    ours = ours_on_device(program)
+    with torch.no_grad():
+        theirs = spconv_on_device(at, grid)
+    lines = [f"{torch.cuda.get_device_name()}, {len(at)} voxels, float16, milliseconds, median of 50", "",
+             "| | ours: convolution | map and convolution | spconv: convolution | map and convolution | times faster |",
+             "|---|---|---|---|---|---|"]
+    for channels in (16, 32, 64, 128):
+        key = f"C:{channels}"
+        mine = (ours[key], ours[key] + ours["map"])
+        cells = [f"{v:.3f}" for v in (*mine, *theirs[key])] + [f"{theirs[key][1] / mine[1]:.2f}"]
+        lines.append(f"| 3 x 3 x 3, {channels} channels | " + " | ".join(cells) + " |")
+    lines.append(f"| basic net, 14 layers | | {ours['net']:.3f} | | {theirs['net']:.3f} | "
+                 f"{theirs['net'] / ours['net']:.2f} |")
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if out:
+        pathlib.Path(out).write_text(text)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cuda", metavar="PROGRAM")
+    parser.add_argument("--out")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    points = next(iter(np.load(args.file).values()))
-    low, high, voxel = np.float32([-80, -80, -2]), np.float32([80, 80, 6]), np.float32(0.1)
-    inside = ((points >= low) & (points < high)).all(1)
-    cells = np.unique(((points[inside] - low) / voxel).astype(np.int32), axis=0)
-    at = torch.from_numpy(np.concatenate([np.zeros((len(cells), 1), np.int32), cells], 1))
-    grid = [1600, 1600, 80]
-    print(f"{len(cells)} voxels, {args.threads} threads")
-    with torch.no_grad():
-        for channels in (16, 32, 64, 128):
-            x = torch.rand(len(cells), channels)
-            layer = spconv.SubMConv3d(channels, channels, 3, bias=False, indice_key="k", algo=spconv.ConvAlgo.Native)
-            both = fastest(lambda: layer(spconv.SparseConvTensor(x, at, grid, 1)))
-            kept = layer(spconv.SparseConvTensor(x, at, grid, 1))
-            kept = kept.replace_feature(x)
-            print(f"C {channels:3d}: map and convolution {both:8.1f} ms, convolution {fastest(lambda: layer(kept)):8.1f} ms",
-                  flush=True)
+    at, grid = frame(args.file)
+    if args.cuda:
+        on_device(at, grid, args.cuda, args.out)
+    else:
+        with torch.no_grad():
+            on_cpu(at, grid, args.threads)
 
 
 if __name__ == "__main__":

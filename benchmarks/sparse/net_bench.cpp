@@ -1,83 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// sparse/net/basic: fourteen 3 x 3 x 3 submanifold convolutions, two on each of seven levels of 64, 96 ... 256 channels,
-// each with batch norm (folded, as in inference) and relu; maxima of 2 x 2 x 2 between the levels; on the LiDAR frame. The
-// network of spconv's own benchmark. Every pass begins with coordinates: all maps are built anew.
+// sparse/net/basic: the net of basic_net.hpp on the LiDAR frame. Every pass begins with coordinates: all maps are built
+// anew.
 //
 // Counters as in convolution_bench.cpp; gflops are those of the convolutions over the time of everything. After the
 // benchmark comes a table, level by level: of the engine maps, convolutions with their norms, pooling.
 
 #include "baseline.hpp"
-#include "timing.hpp"
-#include "workloads.hpp"
-
-#include <sqs/sparse.hpp>
+#include "basic_net_on_cpu.hpp"
 
 namespace {
 
 using namespace sqs;
-using namespace timing;
-
-constexpr idx widths[] = {64, 96, 128, 160, 192, 224, 256};
-constexpr int levels = 7;
-
-struct layer_weights {
-  tensor<float, 3> weight;
-  tensor<float, 1> scale, shift;
-};
-/// Weights that keep the numbers of the layers near one.
-std::vector<layer_weights> make_weights() {
-  std::vector<layer_weights> all;
-  idx from = 3;
-  std::uint64_t seed = 10;
-  for (const idx to : widths) {
-    for (int second = 0; second < 2; ++second, from = to) {
-      const double bound = std::sqrt(3.0 / static_cast<double>(6 * from));
-      all.push_back(
-          {numbers<3>({27, from, to}, seed++, bound), numbers<1>({to}, seed++, 1), numbers<1>({to}, seed++, 0.1)});
-    }
-  }
-  return all;
-}
-const std::vector<layer_weights>& weights() {
-  static const auto w = make_weights();
-  return w;
-}
-
-/// Seconds of the parts of one level, the fastest of the passes.
-struct part_times {
-  fastest map, convolution, pooling;
-};
-struct level_work {
-  idx rows = 0, pairs = 0;
-};
-
-tensor<float, 2> run_engine(cpu& e, const tensor<std::int32_t, 2>& coordinates, const std::array<idx, 3>& grid,
-                            tensor<float, 2> x, std::vector<part_times>& times, std::vector<level_work>& work) {
-  const tensor<float, 1> no_bias = empty<float, 1>(e, {0});
-  sparse::sites<3> at;
-  double sites_seconds = seconds_of([&] { at = sparse::make_sites<3>(e, coordinates, grid); });
-  for (int l = 0; l < levels; ++l) {
-    auto& t = times[static_cast<std::size_t>(l)];
-    sparse::convolution_plan plan;
-    t.map([&] { plan = sparse::make_submanifold_plan(e, at, sparse::taps<3, 3, 3>{}); },
-          std::exchange(sites_seconds, 0));
-    t.convolution([&] {
-      for (int second = 0; second < 2; ++second) {
-        const auto& w = weights()[static_cast<std::size_t>(2 * l + second)];
-        x = sparse::convolution_op{plan}.finished(e, x, w.weight, no_bias,
-                                                  {w.scale, w.shift, {}, {sparse::activation_kind::relu}});
-      }
-    });
-    work[static_cast<std::size_t>(l)] = {at.rows, plan.forward.pairs()};
-    if (l + 1 == levels) { break; }
-    t.pooling([&] {
-      auto down = sparse::make_convolution_plan(e, at, {.taps = sparse::taps<2, 2, 2>{}, .stride = {2, 2, 2}});
-      x = sparse::pooling_op{down.plan}.forward(e, x).value;
-      at = std::move(down.output);
-    });
-  }
-  return x;
-}
+using namespace basic_net;
 
 /// Maxima over 2 x 2 x 2 cells by a serial hash map; rows in ascending order of their cells.
 std::vector<float> pooled(std::vector<test::site>& sites, std::array<idx, 3>& grid, const std::vector<float>& x,
@@ -147,11 +81,8 @@ bool same(const tensor<float, 2>& y, const std::vector<float>& other, const std:
 void basic_net(benchmark::State& state) {
   const auto& w = workloads::get("frame");
   cpu e{.threads = threads};
-  auto coordinates = make_tensor<std::int32_t, 2>({w.rows(), 4});
-  for (idx i = 0; i < coordinates.size(); ++i) {
-    coordinates.data()[i] = w.sites[static_cast<std::size_t>(i / 4)][static_cast<std::size_t>(i % 4)];
-  }
-  const auto x = numbers<2>({w.rows(), 3}, 5, 1);
+  const auto coordinates = coordinates_of(w);
+  const auto x = features_of(w);
   const std::vector<float> plain_x(x.begin(), x.end());
   std::vector<part_times> times(levels), unused(levels);
   std::vector<level_work> work(levels);

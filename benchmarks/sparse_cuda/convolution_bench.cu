@@ -1,96 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sparse convolution on a device. Times are the device's own. The rate counts pairs that exist and nothing else; `eta`
-// is its share of what the same units reach on registers in this very run: FMA units for full precision, tensor cores
-// for the others. `products_per_pair` says how much of the difference is absent neighbours.
+// Sparse convolution on a device, under the names of the CPU's benchmarks: sparse/<submanifold|lifted|thin>/<pass>/C:<n>/
+// cuda/<precision>[/<way>], sparse/map/<workload>/cuda[/<way>]. Medians of the device's own clock. The rate counts pairs
+// that exist and nothing else; `rho` is its share of cuBLAS's in the same run. `products_per_pair` says how much of the
+// difference is absent neighbours.
 #pragma nv_diag_suppress 186, 550 // in code of the host that others own the warnings of
-#include "../sparse/workloads.hpp"
+#include "../sparse/basic_net.hpp"
+#include "timed_device.hpp"
 
 #include <sqs/sparse/cuda/sparse.cuh>
-
-#include <benchmark/benchmark.h>
-
-#include <bit>
 
 namespace {
 
 using namespace sqs;
+using basic_net::coordinates_of;
+using bench::device_of_run;
 using sparse::product_precision;
-using sparse::detail::bfloat16_words;
-using sparse::detail::tf32_words;
 
-/// The device, its stream and a pair of events to time it with.
-struct timed_device {
-  sqs::cuda exec; // `cuda` alone is also the namespace of libcu++
-  cudaEvent_t start{}, stop{};
-  timed_device() {
-    check_cuda(cudaStreamCreate(&exec.stream), "bench");
-    open(exec);
-    check_cuda(cudaEventCreate(&start), "bench");
-    check_cuda(cudaEventCreate(&stop), "bench");
+/// How a plan is taken: as it is made, sorted by taps, in parts, with bricks.
+enum class order { plain, sorted, two_parts, three_parts, bricks };
+sparse::device_plan taken(const sparse::device_plan& plan, const sparse::device_sites<3>& at, order way) {
+  auto& e = device_of_run().exec;
+  switch (way) {
+  case order::plain:
+    return plan;
+  case order::sorted:
+    return sparse::sorted_by_taps(e, plan);
+  case order::two_parts:
+    return sparse::split_by_taps(e, plan, 2);
+  case order::three_parts:
+    return sparse::split_by_taps(e, plan, 3);
+  default:
+    return sparse::with_bricks(e, plan, at, sparse::taps<3, 3, 3>{}, sparse::brick_policy::always);
   }
-  /// Seconds of the device for what `f` puts on the stream.
-  template <class F> double seconds(F&& f) {
-    check_cuda(cudaEventRecord(start, exec.stream), "bench");
-    f();
-    check_cuda(cudaEventRecord(stop, exec.stream), "bench");
-    check_cuda(cudaEventSynchronize(stop), "bench");
-    float ms = 0;
-    check_cuda(cudaEventElapsedTime(&ms, start, stop), "bench");
-    return 1e-3 * static_cast<double>(ms);
-  }
-};
-timed_device& device_of_run() {
-  static timed_device d;
-  return d;
 }
-
-constexpr int rounds = 2048, chains = 8;
-struct fma_peak {
-  static constexpr double flops = 2.0 * rounds * chains; ///< of a thread
-  float* out;
-  template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    float x[chains];
-    for (int c = 0; c < chains; ++c) { x[c] = static_cast<float>(c + t.thread()); }
-    for (int i = 0; i < rounds; ++i) {
-      for (int c = 0; c < chains; ++c) { x[c] = fmaf(x[c], 0.999f, 1e-9f); }
-    }
-    float sum = 0;
-    for (int c = 0; c < chains; ++c) { sum += x[c]; }
-    if (sum == -1.0f) { *out = sum; } // never, but the compiler does not know
-  }
-};
-template <class Words> struct mma_peak {
-  static constexpr double flops = 2.0 * rounds * chains * 16 * 8 * 8 * Words::per_word / warp_size;
-  float* out;
-  template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    sparse::detail::mma_sums s[chains] = {};
-    const auto one = Words::of(1e-3f, 1e-3f) + static_cast<std::uint32_t>(t.thread() & 1);
-    const std::uint32_t a[4] = {one, one, one, one}, b[2] = {one, one};
-    for (int i = 0; i < rounds; ++i) {
-      for (int c = 0; c < chains; ++c) { sparse::detail::mma_step<Words, 8>(t, s[c], a, b); }
-    }
-    float sum = 0;
-    for (int c = 0; c < chains; ++c) { sum += s[c].c[0]; }
-    if (sum == -1.0f) { *out = sum; }
-  }
-};
-template <class Kernel> double measured_peak() {
-  auto& d = device_of_run();
-  auto out = empty<float, 1>(d.exec, {1});
-  int number = 0, processors = 0;
-  check_cuda(cudaGetDevice(&number), "bench");
-  check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, number), "bench");
-  double best = 0;
-  for (int i = 0; i < 5; ++i) {
-    const double s = d.seconds([&] { launch(d.exec, 16 * processors, 256, Kernel{out.data()}); });
-    best = std::max(best, 16.0 * processors * 256 * Kernel::flops / s);
-  }
-  return best;
-}
-double peak_of(product_precision p) {
-  static const double fma = measured_peak<fma_peak>(), tf32 = measured_peak<mma_peak<tf32_words>>(),
-                      bf16 = measured_peak<mma_peak<bfloat16_words>>();
-  return p == product_precision::full ? fma : p == product_precision::tf32 ? tf32 : bf16;
+/// Rows times taps that the product multiplies.
+double products_of(const sparse::device_plan& plan) {
+  auto& e = device_of_run().exec;
+  if (plan.bricks) { return 64.0 * 27 * to_host(e, plan.bricks.status)(0).rows; }
+  auto count = zeros<idx, 1>(e, {1});
+  sparse::detail::count_products(e, plan.forward, count.data());
+  return static_cast<double>(to_host(e, count)(0) * sparse::device_quarter_rows);
 }
 
 /// The workload's sites and plan on the device.
@@ -99,83 +48,78 @@ struct subject {
   sparse::device_plan plan;
   double products_per_pair = 0;
 };
-subject make_subject(const workloads::workload& w, bool sorted) {
+subject make_subject(const workloads::workload& w, order way) {
   auto& e = device_of_run().exec;
-  auto rows = make_tensor<std::int32_t, 2>({w.rows(), 4});
-  for (idx i = 0; i < rows.size(); ++i) {
-    rows.data()[i] = w.sites[static_cast<std::size_t>(i / 4)][static_cast<std::size_t>(i % 4)];
-  }
   subject s;
-  s.at = sparse::make_device_sites<3>(e, to_device(e, rows), w.grid);
+  s.at = sparse::make_device_sites<3>(e, to_device(e, coordinates_of(w)), w.grid);
   s.plan = sparse::make_device_submanifold_plan<3>(e, s.at, sparse::taps<3, 3, 3>{});
-  if (sorted) { s.plan = sparse::sorted_by_taps(e, s.plan); }
-  double quarters = 0;
-  for (const auto q : to_host(e, s.plan.forward.used)) { quarters += std::popcount(static_cast<unsigned>(q)); }
-  s.products_per_pair = quarters * sparse::device_quarter_rows / static_cast<double>(w.pairs.size());
+  s.plan = taken(s.plan, s.at, way);
+  s.products_per_pair = products_of(s.plan) / static_cast<double>(w.pairs.size());
   return s;
 }
 
 enum class direction { forward, dx, dw };
 void convolution(benchmark::State& state, const std::string& name, direction way, product_precision precision,
-                 bool sorted) {
+                 order taking, idx c) {
   if (!workloads::available(name)) { return state.SkipWithError("the frame is absent; set SQS_DATA_DIR"); }
   auto& d = device_of_run();
   const auto& w = workloads::get(name);
-  const auto s = make_subject(w, sorted);
-  const idx c = state.range(0);
+  const auto s = make_subject(w, taking);
   const auto x = full<float, 2>(d.exec, {w.rows(), c}, 0.5f), dy = full<float, 2>(d.exec, {w.rows(), c}, 0.25f);
   const auto weight = full<float, 3>(d.exec, {27, c, c}, 0.01f);
   const auto bias = zeros<float, 1>(d.exec, {0});
   const sparse::device_convolution_op op{s.plan, 1, precision};
   const auto saved = op.forward(d.exec, x, weight, bias).saved;
   const std::array<bool, 3> needs{way == direction::dx, way == direction::dw, false};
-  for (auto _ : state) {
-    state.SetIterationTime(d.seconds([&] {
-      if (way == direction::forward) {
-        op.finished(d.exec, x, weight, bias, {});
-      } else {
-        op.backward(d.exec, saved, dy, needs);
-      }
-    }));
-  }
-  const double flops = 2.0 * static_cast<double>(w.pairs.size()) * static_cast<double>(c * c);
-  state.counters["flops"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["eta"] = benchmark::Counter(flops / peak_of(precision), benchmark::Counter::kIsIterationInvariantRate);
+  const double seconds = bench::median_of(state, [&] {
+    if (way == direction::forward) {
+      op.finished(d.exec, x, weight, bias, {});
+    } else {
+      op.backward(d.exec, saved, dy, needs);
+    }
+  });
+  const double rate = 2.0 * static_cast<double>(w.pairs.size()) * static_cast<double>(c * c) / seconds;
+  state.counters["gflops"] = 1e-9 * rate;
+  state.counters["rho"] = rate / bench::cublas_rate(precision);
   state.counters["products_per_pair"] = s.products_per_pair;
 }
 
-void plan(benchmark::State& state, const std::string& name, bool sorted) {
+void plan(benchmark::State& state, const std::string& name, order taking) {
   if (!workloads::available(name)) { return state.SkipWithError("the frame is absent; set SQS_DATA_DIR"); }
   auto& d = device_of_run();
   const auto& w = workloads::get(name);
-  const auto s = make_subject(w, false);
-  for (auto _ : state) {
-    state.SetIterationTime(d.seconds([&] {
-      const auto p = sparse::make_device_submanifold_plan<3>(d.exec, s.at, sparse::taps<3, 3, 3>{});
-      if (sorted) { sparse::sorted_by_taps(d.exec, p); }
-    }));
-  }
-  state.counters["voxels"] =
-      benchmark::Counter(static_cast<double>(w.rows()), benchmark::Counter::kIsIterationInvariantRate);
+  const auto s = make_subject(w, order::plain);
+  const double seconds = bench::median_of(state, [&] {
+    const auto p = sparse::make_device_submanifold_plan<3>(d.exec, s.at, sparse::taps<3, 3, 3>{});
+    taken(p, s.at, taking);
+  });
+  state.counters["voxels_per_second"] = static_cast<double>(w.rows()) / seconds;
 }
 
 constexpr product_precision precisions[] = {product_precision::full, product_precision::tf32,
-                                            product_precision::bfloat16};
+                                            product_precision::bfloat16, product_precision::float16};
 constexpr direction directions[] = {direction::forward, direction::dx, direction::dw};
-const char* text(product_precision p) {
-  return p == product_precision::full ? "fp32" : p == product_precision::tf32 ? "tf32" : "bf16";
+const char* text(direction d) {
+  return d == direction::forward ? "forward" : d == direction::dx ? "backward_data" : "backward_weight";
 }
-const char* text(direction d) { return d == direction::forward ? "forward" : d == direction::dx ? "dx" : "dw"; }
+const char* text(order way) {
+  constexpr const char* names[] = {"", "/sorted", "/parts2", "/parts3", "/bricks"};
+  return names[static_cast<int>(way)];
+}
 
-void add_benchmarks(const std::string& name, bool sorted) {
-  const std::string order = sorted ? "/sorted" : "";
-  benchmark::RegisterBenchmark(("sparse/device_plan/" + name + order).c_str(), plan, name, sorted)->UseManualTime();
+template <class... Args> void add(const std::string& name, Args... args) {
+  benchmark::RegisterBenchmark(name.c_str(), args...)->UseManualTime()->Iterations(1)->Unit(benchmark::kMillisecond);
+}
+void add_benchmarks(const std::string& name, order taking) {
+  const std::string what = name == "frame" ? "submanifold" : name;
+  add("sparse/map/" + what + "/cuda" + text(taking), plan, name, taking);
   for (const direction way : directions) {
-    for (const product_precision p : precisions) {
-      const std::string full_name =
-          std::string("sparse/device_convolution/") + text(way) + "/" + name + "/" + text(p) + order;
-      auto* const b = benchmark::RegisterBenchmark(full_name.c_str(), convolution, name, way, p, sorted);
-      b->ArgName("C")->Arg(16)->Arg(32)->Arg(64)->Arg(128)->UseManualTime();
+    if (way == direction::dw && taking != order::plain && taking != order::sorted) { continue; } // by the table
+    for (const idx c : {16, 32, 64, 128, 256}) {
+      for (const product_precision p : precisions) {
+        add(concat("sparse/", what, "/", text(way), "/C:", c, "/cuda/", bench::name_of(p), text(taking)), convolution,
+            name, way, p, taking, c);
+      }
     }
   }
 }
@@ -183,8 +127,9 @@ int add_all() {
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) { return 0; }
   for (const char* name : {"frame", "lifted", "thin"}) {
-    add_benchmarks(name, false);
-    add_benchmarks(name, true);
+    for (const order way : {order::plain, order::sorted, order::two_parts, order::three_parts, order::bricks}) {
+      add_benchmarks(name, way);
+    }
   }
   return devices;
 }

@@ -80,6 +80,8 @@ int main(int argc, char** argv) {
       ->check(finite(-1, 1e6));
   app.add_option("--yaw", o.yaw_degrees, "turn the reference frame by up to this angle, in degrees, every step")
       ->check(finite(0, 180));
+  app.add_option("--corrupt", o.corrupt, "a sample that cannot be read: stop, or replace it by the next and go on")
+      ->check(CLI::IsMember({"stop", "replace"}));
   app.add_flag("--resume", o.resume, "continue from the checkpoint in --out")->configurable(false);
   app.add_flag("--black", o.black, "train on black images (the targets stay)");
   app.add_flag("--no-control", o.no_control, "do not train the control on black images");

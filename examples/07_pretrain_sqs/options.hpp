@@ -17,6 +17,7 @@ struct options {
   int threads = 0;
   double rgb_weight = -1, depth_weight = -1, anchor_rate = -1; ///< negative: the policy's
   double yaw_degrees = 0;
+  std::string corrupt = "stop"; ///< what a sample that cannot be read does: stop, or replace
   bool resume = false, black = false, no_control = false, quiet = false, dry_run = false;
   std::string resolved; ///< all of the above as a configuration file
 };

@@ -3,6 +3,7 @@
 #include "train.hpp"
 
 #include "options.hpp"
+#include "readable_samples.hpp"
 
 #include <sqs/data/nuscenes.hpp>
 #include <sqs/data/procedural.hpp>
@@ -250,17 +251,20 @@ int train(const options& o, const Set& set, const std::string& data, int source_
   using T = typename Policy::scalar;
   const auto plan = fitting_plan(source_height, source_width, Policy::height, Policy::width);
   const idx n = std::min<idx>(o.limit_samples, set.size());
-  pipeline::selected_samples<Set> training{&set, std::vector<idx>(static_cast<std::size_t>(n))}, held_out{&set, {}};
-  std::iota(training.indices.begin(), training.indices.end(), idx{0});
+  pipeline::selected_samples<Set> first{&set, std::vector<idx>(static_cast<std::size_t>(n))}, last{&set, {}};
+  std::iota(first.indices.begin(), first.indices.end(), idx{0});
   // Held-out samples from the far end: the frames least like those trained on.
-  for (idx i = set.size() - 1; i >= n && held_out.size() < o.eval_samples; --i) { held_out.indices.push_back(i); }
+  for (idx i = set.size() - 1; i >= n && last.size() < o.eval_samples; --i) { last.indices.push_back(i); }
+  // Each stands in for its own only: nothing that was held out is trained on.
+  const auto corrupt = o.corrupt == "replace" ? corrupt_policy::replace : corrupt_policy::stop;
+  const readable_samples training(first, corrupt), held_out(last, corrupt);
 
   const fs::path out = o.out;
   if (o.resume && !fs::exists(out / "config.toml")) {
     raise<precondition_error>("--resume, but no run was ever started in ", out.string(),
                               "; check --out, or start without --resume");
   }
-  using run_type = trainer<Policy, pipeline::selected_samples<Set>>;
+  using run_type = trainer<Policy, readable_samples<pipeline::selected_samples<Set>>>;
   run_type main_run(o, training, plan, o.black, "checkpoint");
   std::optional<run_type> control;
   if (!o.no_control && !o.black) { control.emplace(o, training, plan, true, "control"); }

@@ -9,7 +9,8 @@
 //             evaluate forecast --nuscenes NUSCENES --ground-truth gts --prediction mine --protocol sparse-world
 //             evaluate planning --ground-truth NUSCENES --result plans.json --protocol omni-drive
 //             evaluate captions --ground-truth references.json --result said.json
-//             Each takes --json FILE for the numbers. Without arguments: two made-up files are judged.
+//             Each takes --json FILE for the numbers; the first four --pictures FOLDER for a page with truth beside
+//             prediction. Without arguments: two made-up files are judged.
 // Expect      a table of every number of the protocol.
 #include "evaluate.hpp"
 
@@ -68,28 +69,39 @@ int main(int argc, char** argv) {
     o.protocol = names[0];
     t->add_option("--protocol", o.protocol)->required(names[0] != "polygons")->check(CLI::IsMember(names));
   };
+  const auto with_pictures = [&](CLI::App* t) {
+    t->add_option("--pictures", o.pictures,
+                  "folder for a page with truth beside prediction: the worst and best frames");
+    t->add_option("--frames", o.frames, "of the worst, and of the best, for --pictures")->check(CLI::Range(1, 1000));
+  };
   auto* boxes = task("detection", "nuScenes detection score: a data set, and results.json of the devkit", "--result");
   const auto of_split = [&](CLI::App* t) {
     t->add_option("--split", o.split, "train, val, mini_train, mini_val; else all samples");
     t->add_option("--version", o.version, "folder of the tables, where there are several");
   };
   of_split(boxes);
+  with_pictures(boxes);
+  boxes->add_option("--least-score", o.least_score, "of the boxes in pictures; the numbers count all");
   auto* voxels =
       task("occupancy",
            "IoU of label files; predictions in the same format and places, or volumes [X, Y, Z] instead of rows",
            "--prediction");
   choice(voxels, occupancy_protocols());
   of_split(voxels);
+  with_pictures(voxels);
   voxels->add_option("--nuscenes", o.nuscenes, "the data set, where a split's label files are named by LiDAR files");
   voxels->add_option("--mask", o.mask, "of occ3d")->check(CLI::IsMember({"camera", "lidar", "none"}));
   auto* ray_iou = task("rays", "RayIoU, mAVE and OccScore: SCENE/TOKEN/labels.npz", "--prediction");
   ray_iou->add_option("--nuscenes", o.nuscenes, "the data set, for where the LiDAR stood")->required();
   of_split(ray_iou);
+  with_pictures(ray_iou);
   choice(ray_iou, {"occ3d", "open-occ"});
   ray_iou->add_flag("--f16", o.f16, "round to half precision, as submissions do");
   auto* forecasts = task("forecast", "IoU 1, 2, 3 s ahead: SCENE/TOKEN/labels_{0,1,2,3}s.npz", "--prediction");
   forecasts->add_option("--nuscenes", o.nuscenes, "the data set, for what follows what")->required();
   of_split(forecasts);
+  with_pictures(forecasts);
+  forecasts->add_flag("--partial", o.partial, "judge the forecasts there are, where some are missing");
   choice(forecasts, {"sparse-world", "occ-world"});
   auto* plans = task("planning", "L2 and collisions: {sample: six points at 0.5 .. 3 s, x ahead, y left}", "--result");
   of_split(plans);

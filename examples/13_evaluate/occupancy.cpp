@@ -6,6 +6,7 @@
 #include <sqs/data/occupancy_files.hpp>
 #include <sqs/data/semantic_kitti.hpp>
 #include <sqs/metric/occupancy_scores.hpp>
+#include <sqs/metric/prediction_files.hpp>
 
 #include <functional>
 
@@ -113,16 +114,28 @@ table occupancy(const options& o) {
   const auto mask = !occ3d || o.mask == "none" ? metric::occupancy_mask::none
                     : o.mask == "lidar"        ? metric::occupancy_mask::lidar
                                                : metric::occupancy_mask::camera;
+  gallery pictures(o);
   const auto files = paired_files(o, k.ending);
   auto bar = progress(o, "occupancy", files.size());
   cpu exec{.threads = o.threads};
-  auto counts = metric::make_counts(k.protocol);
-  for (const auto& f : files) {
-    const auto truth = k.read(fs::path(o.ground_truth) / f, side::truth);
-    auto found = k.read(fs::path(o.prediction) / f, side::prediction).semantics;
+  const auto truth_of = [&](const fs::path& f) { return k.read(fs::path(o.ground_truth) / f, side::truth); };
+  const auto found_of = [&](const fs::path& f) {
+    auto found = k.read(fs::path(o.prediction) / f, side::prediction);
     // Sparse files mark class 0 as ignored; predicted, it is a class like any other.
-    if (!occ3d) { std::replace(found.begin(), found.end(), occupancy_labels::ignore, std::uint8_t{0}); }
-    metric::add_voxels(exec, counts, truth, found, mask);
+    if (!occ3d) {
+      std::replace(found.semantics.begin(), found.semantics.end(), occupancy_labels::ignore, std::uint8_t{0});
+    }
+    return found;
+  };
+  auto counts = metric::make_counts(k.protocol);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    auto frame = metric::make_counts(k.protocol);
+    const auto truth = truth_of(files[i]);
+    const auto found = found_of(files[i]).semantics;
+    metric::require_known_classes(truth, found, mask, k.protocol.classes, (fs::path(o.prediction) / files[i]).string());
+    metric::add_voxels(exec, frame, truth, found, mask);
+    if (pictures.wanted()) { pictures.add(files[i].string(), metric::score_occupancy(frame, k.protocol).miou, i); }
+    counts.merge(frame);
     bar.update(counts.samples, "");
   }
   const auto s = metric::score_occupancy(counts, k.protocol);
@@ -137,6 +150,9 @@ table occupancy(const options& o) {
   t.rows.push_back({"occupied", {s.geometric_iou}});
   t.rows.push_back({"occupied, precision", {s.precision}});
   t.rows.push_back({"occupied, recall", {s.recall}});
+  pictures.write(t, "mIoU", "Voxels that are not judged are left out of both.", [&](std::size_t i) {
+    return truth_beside_prediction(exec, truth_of(files[i]), found_of(files[i]), mask);
+  });
   return t;
 }
 

@@ -2,29 +2,14 @@
 #include "evaluate.hpp"
 
 #include <sqs/data/town.hpp>
+#include <sqs/metric/prediction_files.hpp>
 #include <sqs/pipeline/ground_truth.hpp>
-#include <sqs/tensor/npy.hpp>
-#include <sqs/tensor/stored_numbers.hpp>
 
 #include <charconv>
 #include <map>
 
 namespace evaluate {
 namespace {
-
-/// FOLDER/SAMPLE.npy: [1000, 1000], see `metric::drivable_area`.
-metric::drivable_area drivable_file(const fs::path& folder, const std::string& token) {
-  const fs::path path = folder / (token + ".npy");
-  const auto array = decode_npy(read_file(path, limits{.file_bytes = std::uint64_t{64} << 20}), path.string());
-  constexpr int n = metric::drivable_area::size;
-  if (array.shape != std::vector<std::int64_t>{n, n}) {
-    raise<file_error>("sqs::evaluate: ", path.string(), " is ", fmt::format("{}", fmt::join(array.shape, " x ")),
-                      " instead of 1000 x 1000 cells of 0.1 m; see --help of planning");
-  }
-  metric::drivable_area area;
-  for (const auto v : integers_of(array, path.string())) { area.cells.push_back(v != 0 ? 1 : 0); }
-  return area;
-}
 
 /// The roads of a data set that make_town wrote: its scenes are named town-SPLIT-NUMBER.
 class town_roads {
@@ -65,17 +50,15 @@ private:
 
 table planning(const options& o) {
   const auto data = key_frames(o.ground_truth, o);
-  const auto plans = read_json(o.prediction);
-  const auto& list_of_plans = members(plans, o.prediction);
+  const auto plans = metric::read_plans(o.prediction);
   const std::map<std::string, metric::collision_protocol> protocols{
       {"polygons", metric::collision_protocol::polygons},
       {"st-p3", metric::collision_protocol::st_p3},
       {"omni-drive", metric::collision_protocol::omni_drive}};
-  for (const auto& [token, points] : list_of_plans) {
-    const auto* steps = points.as<json_value::array>();
-    if (data.index_of(token) < 0 || steps == nullptr || steps->size() != 6) {
-      raise<file_error>("sqs::evaluate: ", o.prediction, ": '", token, "' is no sample of ", o.ground_truth,
-                        " with a list of six points; a plan is {\"SAMPLE\": [[x, y], ...]}, x ahead and y left");
+  for (const auto& [token, points] : plans) {
+    if (data.index_of(token) < 0) {
+      raise<file_error>("sqs::evaluate: ", o.prediction, ": '", token.substr(0, 80), "' is no sample of ",
+                        o.ground_truth, "; a plan is {\"SAMPLE\": [[x, y], ...]}, x ahead and y left");
     }
   }
   metric::planning_counts counts;
@@ -86,17 +69,15 @@ table planning(const options& o) {
     auto sample = pipeline::planning_ground_truth(data, i);
     if (!sample) { continue; } // less than three seconds follow
     const std::string token = data.token(i);
-    const json_value* points = plans.find(token);
-    if (points == nullptr) {
+    const auto plan = plans.find(token);
+    if (plan == plans.end()) {
       raise<file_error>("sqs::evaluate: ", o.prediction, " has no plan for sample ", token,
                         ", which the protocol judges; every key frame with three seconds to come needs one");
     }
-    for (const auto& p : *points->as<json_value::array>()) {
-      const auto xy = json_fields(*points, o.prediction + ", sample " + token).numbers_of<2>(p, "point");
-      sample->plan.push_back({xy[0], xy[1]});
-    }
+    sample->plan = plan->second;
     if (!o.drivable.empty()) {
-      sample->drivable = o.drivable == "town" ? roads.area(data, i) : drivable_file(o.drivable, token);
+      sample->drivable = o.drivable == "town" ? roads.area(data, i)
+                                              : metric::read_drivable_area(fs::path(o.drivable) / (token + ".npy"));
     }
     metric::add_plan(counts, *sample, protocols.at(o.protocol));
   }

@@ -94,14 +94,4 @@ std::vector<fs::path> paired_files(const options& o, const std::string& ending) 
   return found;
 }
 
-json_value read_json(const std::string& path) {
-  const auto bytes = read_file(path, limits{.file_bytes = std::uint64_t{1} << 30});
-  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
-}
-
-const json_value::object& members(const json_value& v, const std::string& path) {
-  if (const auto* m = v.as<json_value::object>()) { return *m; }
-  raise<file_error>("sqs::evaluate: ", path, " holds ", v.kind(), " instead of an object; see --help of the task");
-}
-
 } // namespace evaluate

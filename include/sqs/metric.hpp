@@ -13,6 +13,7 @@
 #include <sqs/metric/drivable.hpp>
 #include <sqs/metric/occupancy_scores.hpp>
 #include <sqs/metric/planning.hpp>
+#include <sqs/metric/prediction_files.hpp>
 #include <sqs/metric/ray_cast.hpp>
 #include <sqs/metric/ray_iou.hpp>
 #include <sqs/metric/rendering.hpp>

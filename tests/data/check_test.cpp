@@ -120,9 +120,13 @@ TEST(check, semantic_kitti_sequences) {
                                         << "Tr: " << row;
   std::ofstream(sequence / "poses.txt") << row;
   const auto f = sqs::semantic_kitti_files(sequence, "000000");
-  const std::vector<std::uint8_t> none(256 * 256 * 32, 0);
-  for (const auto& p : {f.voxels, f.invalid, f.occluded}) { sqs::write_packed_voxels(p, none); }
-  sqs::write_semantic_kitti(f.label, sqs::occupancy_labels::empty(sqs::semantic_kitti_grid, 0));
+  std::vector<std::uint8_t> one(256 * 256 * 32, 0);
+  const auto none = one;
+  one[5] = 1;
+  for (const auto& p : {f.voxels, f.invalid, f.occluded}) { sqs::write_packed_voxels(p, p == f.voxels ? one : none); }
+  auto labels = sqs::occupancy_labels::empty(sqs::semantic_kitti_grid, 0);
+  labels.semantics[5] = 9;
+  sqs::write_semantic_kitti(f.label, labels);
   const std::vector<float> point{1, 2, 3, 4};
   std::ofstream(f.velodyne, std::ios::binary) << sqs::text_of(sqs::bytes_of(point));
   sqs::write_png(f.image_2, sqs::image(3, 4));
@@ -131,6 +135,12 @@ TEST(check, semantic_kitti_sequences) {
   EXPECT_EQ(r.layout, "SemanticKITTI");
   EXPECT_EQ(r.counts.at("frames"), 1);
   EXPECT_TRUE(sqs::check_dataset(sequence).good());
+  sqs::write_packed_voxels(f.voxels, none);
+  EXPECT_THAT(all_of(sqs::check_dataset(sequence)), HasSubstr("all 2097152 voxels of " + f.voxels.string() + " are 0"));
+  sqs::write_packed_voxels(f.voxels, one);
+  labels.semantics[5] = 0;
+  sqs::write_semantic_kitti(f.label, labels);
+  EXPECT_THAT(all_of(sqs::check_dataset(sequence)), HasSubstr("all 2097152 voxels of " + f.label.string() + " are 0"));
   std::ofstream(sequence / "poses.txt") << "";
   EXPECT_THAT(all_of(sqs::check_dataset(sequence.string() + "/")), HasSubstr("dataset/sequences/08/poses.txt"));
   fs::resize_file(f.label, 100);
@@ -149,6 +159,27 @@ TEST(check, semantic_kitti_sequences) {
   r = sqs::check_dataset(root);
   ASSERT_EQ(r.problem_count, 5u) << all_of(r);
   EXPECT_THAT(all_of(r), HasSubstr("voxels/000005.bin is missing\n    unzip -j -o data_odometry_voxels.zip "));
+  fs::remove_all(root);
+}
+
+/// From 11 to 21 the sequences are the hidden test set.
+TEST(check, semantic_kitti_sequences_of_the_test_set_have_no_labels) {
+  const auto root = fs::temp_directory_path() / sqs::concat("sqs_check_hidden_", ::getpid());
+  const std::map<std::string, std::size_t> lost{{"10", 3}, {"11", 0}, {"12", 0}, {"21", 0}, {"22", 3}};
+  for (const auto& [number, labels] : lost) {
+    const auto sequence = root / "sequences" / number;
+    for (const char* folder : {"voxels", "velodyne", "image_2"}) { fs::create_directories(sequence / folder); }
+    const std::string row = "1 0 0 0 0 1 0 0 0 0 1 0\n";
+    std::ofstream(sequence / "calib.txt")
+        << "P0: " << row << "P1: " << row << "P2: " << row << "P3: " << row << "Tr: " << row;
+    std::ofstream(sequence / "poses.txt") << row;
+    const auto f = sqs::semantic_kitti_files(sequence, "000000");
+    sqs::write_packed_voxels(f.voxels, std::vector<std::uint8_t>(256 * 256 * 32, 1));
+    std::ofstream(f.velodyne, std::ios::binary) << sqs::text_of(sqs::bytes_of(std::vector<float>{1, 2, 3, 4}));
+    sqs::write_png(f.image_2, sqs::image(3, 4));
+    const auto r = sqs::check_dataset(sequence);
+    EXPECT_EQ(r.problem_count, labels) << number << "\n" << all_of(r);
+  }
   fs::remove_all(root);
 }
 

@@ -41,6 +41,17 @@ TEST(refusals, a_name_is_one_step_of_a_path) {
   EXPECT_EQ(sqs::surround_occ_path("d", "../../x/a.pcd.bin"), fs::path("d/a.pcd.bin.npy"));
 }
 
+/// NumPy has written versions 1 to 3; what a later one means nobody knows yet.
+TEST(refusals, versions_of_npy_that_do_not_exist) {
+  auto file = sqs::encode_npy({"U8", {1}, {std::byte{7}}});
+  EXPECT_EQ(file[6], std::byte{1});
+  for (const int version : {0, 4, 5, 255}) {
+    file[6] = static_cast<std::byte>(version);
+    EXPECT_THAT([&] { sqs::decode_npy(file, "a.npy"); },
+                ThrowsMessage<sqs::file_error>(HasSubstr(sqs::concat("the format version is ", version))));
+  }
+}
+
 TEST(refusals, classes_that_do_not_exist) {
   const std::array<std::byte, 3> good{std::byte{0}, std::byte{31}, std::byte{17}};
   EXPECT_EQ(sqs::decode_point_labels(good, 3, "l.bin"), (std::vector<std::uint8_t>{0, 31, 17}));

@@ -309,6 +309,27 @@ TEST(town, boxes_move_as_their_velocity_says) {
   EXPECT_GT(compared, 15);
 }
 
+TEST(town, boxes_reach_75_metres) {
+  double farthest = 0;
+  int seen_beyond = 0;
+  for (const int k : {0, 1}) {
+    const town_frame& f = frame(k);
+    for (const auto& b : f.sample.boxes) { farthest = std::max(farthest, std::hypot(b.center.x, b.center.y)); }
+    for (std::size_t v = 0; v < 6; ++v) { // what is farther may be seen, and has no box
+      const auto T_ref_cam = inverse(f.sample.views[v].T_cam_ref);
+      for (std::size_t i = 0; i < f.instance[v].size(); ++i) {
+        const int x = static_cast<int>(i) % width, y = static_cast<int>(i) / width;
+        const auto p = T_ref_cam * f.sample.views[v].camera.unproject({x + 0.5, y + 0.5},
+                                                                      static_cast<double>(f.sample.exact_depth[v][i]));
+        seen_beyond += f.instance[v][i] >= 0 && std::hypot(p.x, p.y) > 85 ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_LE(farthest, 75);
+  EXPECT_GT(farthest, 65);
+  EXPECT_GT(seen_beyond, 0);
+}
+
 TEST(town, the_future_is_where_the_ego_later_is) {
   const town_frame &a = frame(0), &b = frame(1);
   ASSERT_EQ(a.future.position.size(), 6u);

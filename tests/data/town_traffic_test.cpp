@@ -74,13 +74,86 @@ TEST(town_traffic, nobody_drives_into_anybody) {
       for (std::size_t a = 0; a < tracks.size(); ++a) {
         for (std::size_t b = a + 1; b < tracks.size(); ++b) {
           const state x = made(k).at(a, t), y = made(k).at(b, t);
-          if (std::hypot(x.x - y.x, x.y - y.y) > 14) { continue; }
+          if (std::hypot(x.x - y.x, x.y - y.y) > 16) { continue; } // half diagonals are at most 7.2
           ASSERT_FALSE(meet_by_clipping(x, tracks[a].body.size, y, tracks[b].body.size))
               << "scene " << k << ", " << t << " s: " << a << " and " << b << " at " << x.x << ", " << x.y;
         }
       }
     }
   }
+}
+
+TEST(town_traffic, trailers_are_as_long_as_real_ones) {
+  // The mean of nuScenes' boxes is 12.3 x 2.9 x 3.9 m.
+  double least = 100, most = 0;
+  point sum{};
+  constexpr int n = 4000;
+  for (int i = 0; i < n; ++i) {
+    const design d = draw_design(kind::trailer, sqs::random_stream{static_cast<std::uint64_t>(i)});
+    least = std::min(least, d.size.x), most = std::max(most, d.size.x);
+    sum = sum + (1.0 / n) * d.size;
+    const double axle = 0.2 * d.size.x + 1.35 * (d.size.x > 11 ? 2 : 1);
+    ASSERT_LT(axle + 0.5, d.size.x / 2); // its wheels stay below it
+  }
+  EXPECT_GE(least, 8);
+  EXPECT_LE(most, 14);
+  EXPECT_LT(least, 8.1);
+  EXPECT_GT(most, 13.9);
+  EXPECT_NEAR(sum.x, 12.3, 0.15);
+  EXPECT_NEAR(sum.y, 2.9, 0.02);
+  EXPECT_NEAR(sum.z, 3.87, 0.02);
+}
+
+TEST(town_traffic, trailers_follow_their_trucks_straight_on) {
+  int towed = 0;
+  for (int k = 0; k < scenes; ++k) {
+    const auto& tracks = made(k).tracks();
+    for (std::size_t a = 0; a < tracks.size(); ++a) {
+      if (tracks[a].body.what != kind::trailer || tracks[a].parked) { continue; }
+      ++towed;
+      // One truck stands 0.7 m before it, and stays there.
+      int trucks = 0;
+      for (std::size_t b = 0; b < tracks.size(); ++b) {
+        if (tracks[b].body.what != kind::truck || tracks[b].parked) { continue; }
+        const double hitch = 0.5 * (tracks[a].body.size.x + tracks[b].body.size.x) + 0.7;
+        bool before = true;
+        for (double t = 0; t <= 11; t += 0.25) {
+          const state x = made(k).at(a, t), y = made(k).at(b, t);
+          const double c = std::cos(x.yaw), n = std::sin(x.yaw);
+          before = before && std::abs((y.x - x.x) * c + (y.y - x.y) * n - hitch) < 1e-3 &&
+                   std::abs((y.y - x.y) * c - (y.x - x.x) * n) < 1e-3;
+        }
+        trucks += before ? 1 : 0;
+      }
+      EXPECT_EQ(trucks, 1) << "scene " << k << ", trailer " << a;
+    }
+  }
+  EXPECT_GE(towed, 4);
+}
+
+TEST(town_traffic, parked_trailers_leave_lanes_and_crossings_free) {
+  int parked = 0;
+  for (int k = 0; k < scenes; ++k) {
+    const street_map& map = made(k).map();
+    for (const track& t : made(k).tracks()) {
+      if (t.body.what != kind::trailer || !t.parked) { continue; }
+      ++parked;
+      const state& s = t.states.front();
+      const bool x = std::abs(std::cos(s.yaw)) > 0.5;
+      const street& own = x ? map.horizontal(map.nearest_horizontal(s.y)) : map.vertical(map.nearest_vertical(s.x));
+      for (const point& p : corners(s, t.body.size)) {
+        // Buses are at most 3.05 m wide; whatever drives keeps to the middle of its lane.
+        const double across = std::abs((x ? p.y : p.x) - own.at);
+        EXPECT_GT(across, (own.lanes - 0.5) * lane_width + 1.53) << "scene " << k << " at " << s.x << ", " << s.y;
+        for (int n = 0; n < street_map::count; ++n) {
+          const street& cross = x ? map.vertical(n) : map.horizontal(n);
+          EXPECT_GT(std::abs((x ? p.x : p.y) - cross.at), cross.half() + stop_line) << "scene " << k;
+        }
+        for (const auto& z : map.zebras()) { EXPECT_FALSE(z.contains(p.x, p.y)) << "scene " << k; }
+      }
+    }
+  }
+  EXPECT_GE(parked, 3);
 }
 
 TEST(town_traffic, moves_as_bodies_can) {

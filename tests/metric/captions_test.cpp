@@ -120,6 +120,20 @@ TEST(captions, words) {
   EXPECT_EQ(words_of("...\n--", caption_words::ptb), words{});
 }
 
+TEST(captions, abbreviations_keep_their_point) {
+  using words = std::vector<std::string>;
+  for (const char* word : {"wis", "wisc", "wm", "wyo", "adj", "natl", "univ", "tenn"}) { // whatever comes next
+    const std::string text = word;
+    EXPECT_EQ(words_of("near " + text + ". The car", caption_words::ptb), (words{"near", text + ".", "the", "car"}));
+  }
+  for (const char* word : {"art", "ca", "fig", "figs", "no", "nos", "op", "pp", "prop"}) { // before a number only
+    const std::string text = word;
+    EXPECT_EQ(words_of("see " + text + ". 3 now", caption_words::ptb), (words{"see", text + ".", "3", "now"}));
+    EXPECT_EQ(words_of("see " + text + ". The car", caption_words::ptb), (words{"see", text, "the", "car"}));
+  }
+  EXPECT_EQ(words_of("near wisk. The car", caption_words::ptb), (words{"near", "wisk", "the", "car"}));
+}
+
 TEST(captions, words_of_the_toolkit) {
   const std::filesystem::path path = std::string(SQS_TEST_SOURCE_DIR) + "/metric/golden/caption_words.json";
   const auto bytes = read_file(path);

@@ -81,6 +81,19 @@ TEST(detection, half_of_the_boxes_found) {
   EXPECT_NEAR(m.ap[car][0], 40.0 / 90, 1e-12);
 }
 
+TEST(detection, errors_count_from_the_first_recall_that_is_judged) {
+  // Recalls 0.11, 0.12, ... are judged: one that is reached just there counts, one below does not.
+  detection_curve c;
+  for (auto& e : c.errors) { e.fill(0.25); }
+  c.confidence.fill(0);
+  for (std::size_t r = 0; r <= 10; ++r) { c.confidence[r] = 0.5; }
+  EXPECT_EQ(mean_error(c, 0, detection_cvpr_2019), 1);
+  c.confidence[11] = 0.5;
+  EXPECT_EQ(mean_error(c, 0, detection_cvpr_2019), 0.25);
+  c.confidence[12] = 0.5, c.errors[0][12] = 0.75;
+  EXPECT_EQ(mean_error(c, 0, detection_cvpr_2019), 0.5);
+}
+
 TEST(detection, judges_what_is_near_has_points_and_stands_outside_racks) {
   auto bicycle = box_at(20, 0, -1, "bicycle"), far = box_at(0, 40, -1, "bicycle"), empty = box_at(5, 5, -1);
   empty.points = 0;

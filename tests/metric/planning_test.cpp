@@ -170,6 +170,11 @@ TEST(planning, boundary_by_hand) {
   EXPECT_EQ(outside({{0, 1e-3}}, lane(-2.1, 2.1)), (std::vector<bool>{false, false}));
   EXPECT_EQ(outside({{0, 1e-3}}, lane(-1.9, 2.1)), (std::vector<bool>{false, true}));
 
+  // The boundary's vehicle is 4.08 m long, not the 4.084 m of collisions: its front is at 4.049 m, in column 540.
+  const auto short_of = make_drivable_area([](double x, double) { return x < 4.05; });
+  EXPECT_EQ(outside({{0.523207, 0}}, short_of), (std::vector<bool>{false, false}));
+  EXPECT_EQ(outside({{0.525207, 0}}, short_of), (std::vector<bool>{false, true}));
+
   planning_counts c;
   add_plan(c, {straight(1), straight(1), {}, area}); // leaves at step 3
   add_plan(c, {straight(0), straight(1), {}, area}); // stays

@@ -48,6 +48,46 @@ TEST(ray_iou, origins_along_the_drive) {
   EXPECT_THAT(test::message_of([&] { ray_origins(scene, 20, T_ego_lidar); }), HasSubstr("frame 20 of a scene of 20"));
 }
 
+TEST(ray_iou, origins_lie_within_39_m_on_both_axes) {
+  // Metres ahead and to the left of frame 0.
+  const vec2<double> at[] = {{0, 0}, {38.9, 0}, {39.1, 0}, {0, 38.9}, {0, 39.1}, {0, -38.9}, {0, -39.1}, {-38.9, 38.9}};
+  std::vector<se3<double>> scene;
+  for (const auto& p : at) {
+    scene.push_back(yaw_rotation(0.0));
+    scene.back().translation = {p.x, p.y, 0};
+  }
+  const auto o = ray_origins(scene, 0, se3<double>{mat3<double>::identity(), {0, 0, 0}});
+  ASSERT_EQ(o.size(), 5u);
+  const std::size_t kept[] = {0, 1, 3, 5, 7};
+  for (std::size_t k = 0; k < 5; ++k) {
+    EXPECT_NEAR(o[k].x, at[kept[k]].x, 1e-5);
+    EXPECT_NEAR(o[k].y, at[kept[k]].y, 1e-5);
+  }
+}
+
+TEST(ray_iou, every_origin_counts) {
+  // Eight places in eight rooms of one voxel each, told apart by the class of their walls: each adds its own rays.
+  auto truth = occupancy_labels::empty({{0, 0, 0}, {1, 1, 1}, {24, 3, 3}}, occupancy_free);
+  std::vector<vec3<double>> origins;
+  for (int room = 0; room < 8; ++room) {
+    for (int i = 0; i < 27; ++i) {
+      if (i == 13) { continue; } // the middle
+      truth.semantics[static_cast<std::size_t>(truth.grid.index(3 * room + i / 9, i / 3 % 3, i % 3))] =
+          static_cast<std::uint8_t>(room + 1);
+    }
+    origins.push_back({3 * room + 1.4, 1.45, 1.55});
+  }
+  cpu exec;
+  for (std::size_t n = 1; n <= 8; ++n) {
+    ray_counts counts(occupancy_free);
+    add_rays(exec, counts, truth, truth, std::span(origins).first(n), occ3d_rays());
+    for (std::size_t c = 0; c < 17; ++c) {
+      EXPECT_EQ(counts.truth[c], c >= 1 && c <= n ? 14'040 : 0) << n << " origins, class " << c;
+      EXPECT_EQ(counts.right[0][c], counts.truth[c]);
+    }
+  }
+}
+
 /// Enters and leaves the box of a voxel at these distances; leaves before it enters if the ray misses it.
 std::pair<long double, long double> cut(const std::array<int, 3>& cell, const vec3<double>& o, const vec3<double>& d) {
   const long double from[] = {o.x, o.y, o.z}, along[] = {d.x, d.y, d.z};

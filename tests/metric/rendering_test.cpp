@@ -45,4 +45,23 @@ TEST(rendering_score, the_baseline_is_the_median_depth) {
   EXPECT_NEAR(s.baseline_depth_l1_m, 8.0 / 3, 1e-12); // 4 is 5, 3 and 0 away
 }
 
+TEST(rendering_score, the_baseline_is_the_mean_colour_of_each_view) {
+  const auto image = make_tensor<double, 4>({2, 1, 2, 2}, 0.5);
+  auto target = make_tensor<double, 4>({2, 1, 2, 2});
+  // View 0: 0.2, 0.6 and 0.5, 0.5: 0.04 twice, 0 twice. View 1: 0, 1 and 0.1, 0.3: 0.25 twice, 0.01 twice.
+  target(0, 0, 0, 0) = 0.2, target(0, 0, 1, 0) = 0.6, target(0, 0, 0, 1) = 0.5, target(0, 0, 1, 1) = 0.5;
+  target(1, 0, 0, 0) = 0, target(1, 0, 1, 0) = 1, target(1, 0, 0, 1) = 0.1, target(1, 0, 1, 1) = 0.3;
+  const auto depth = make_tensor<double, 3>({2, 1, 2}, 4.0);
+  const auto s = metric::score_rendering(image, target, depth, depth);
+  EXPECT_NEAR(s.baseline_psnr_db, -5 * (std::log10(0.02) + std::log10(0.13)), 1e-9);
+  // Of 0.5: 0.09, 0.01, 0, 0; 0.25, 0.25, 0.16, 0.04.
+  EXPECT_NEAR(s.psnr_db, -5 * (std::log10(0.025) + std::log10(0.175)), 1e-9);
+  // A target of one colour has a perfect constant, whatever the rounding of its squares.
+  const auto grey = make_tensor<double, 4>({1, 1, 7, 1}, 0.3), other = make_tensor<double, 4>({1, 1, 7, 1}, 0.4);
+  const auto flat =
+      metric::score_rendering(other, grey, make_tensor<double, 3>({1, 1, 7}), make_tensor<double, 3>({1, 1, 7}));
+  EXPECT_NEAR(flat.psnr_db, 20, 1e-9);
+  EXPECT_GT(flat.baseline_psnr_db, 150);
+}
+
 } // namespace

@@ -166,6 +166,16 @@ with tempfile.TemporaryDirectory() as name:
     still = scores(*call, out / "seen")["mIoU"]
     assert still["0 s"] == 1 and 1 > still["1 s"] > still["3 s"] > 0, still
 
+    # A key frame without a forecast is named; --partial leaves it out and says so.
+    gone = out / "seen" / scene.name / order[1]
+    gone.rename(out / "gone")
+    said, judged = run(*call, out / "seen", "--quiet", status=1), len(order) - 6
+    assert f"1 of {judged} key frames with three seconds to come have no forecast" in said and str(gone) in said, said
+    said = run(*call, out / "seen", "--quiet", "--partial")
+    assert f"sparse-world, {judged - 1} samples, 1 without a forecast" in said, said
+    (out / "gone").rename(gone)
+    assert "without" not in run(*call, out / "seen", "--quiet")
+
     # Errors name the file and what to do.
     late = out / "seen" / scene.name / order[-1]
     late.mkdir()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Uses pretrain_sqs as a user does: wrong arguments, killed runs, other thread counts.
 
-usage: pretrain_test.py PROGRAM
+usage: pretrain_test.py PROGRAM MAKE_TOWN
 """
 import json
 import pathlib
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-PROGRAM = sys.argv[1]
+PROGRAM, MAKE_TOWN = sys.argv[1:3]
 SHORT = ["--steps", "9", "--save-every", "2", "--limit-samples", "2", "--eval-samples", "0", "--no-control", "--quiet"]
 
 
@@ -98,6 +98,39 @@ def killed_and_resumed(scratch):
     expect(r.returncode == 0 and "steps=9" in r.stdout.replace(" ", ""), "the resolved configuration is read back")
 
 
+def corrupt_samples(scratch):
+    """A town of four key frames, one picture of the second cut short, trained on the first three."""
+    town = scratch / "town"
+    subprocess.run([MAKE_TOWN, "--out", str(town), "--scenes", "1", "--seconds", "2", "--height", "112", "--width", "200", "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    picture = sorted((town / "samples" / "CAM_FRONT").iterdir())[1]
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[: len(whole) // 3])
+    options = ["--data", f"nuscenes:{town}", "--steps", "9", "--limit-samples", "3", "--eval-samples", "1", "--no-control", "--quiet"]
+    for policy in ([], ["--corrupt", "stop"]):
+        r = run(*options, *policy, "--out", str(scratch / "stopped"))
+        expect(r.returncode == 1 and picture.name in r.stderr and len(r.stderr.strip().splitlines()) == 1, f"a corrupt sample stops the run with one line that names it {policy}")
+    r = run(*options, "--corrupt", "replace", "--out", str(scratch / "replaced"))
+    said = r.stderr.strip().splitlines()
+    expect(r.returncode == 0 and len(said) == 1 and picture.name in said[0] and "the next sample takes its place" in said[0], f"--corrupt replace reports it once and goes on {r.stderr}")
+    expect(last_step(scratch / "replaced") == 8, "it trains to the end")
+    options += ["--corrupt", "replace", "--save-every", "2"]
+    process = subprocess.Popen([PROGRAM, *options, "--threads", "2", "--out", str(scratch / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and last_step(scratch / "killed") < 4:
+        time.sleep(0.005)
+    expect(process.poll() is None, "a run with replaced samples is alive at step 4")
+    process.kill()
+    process.wait()
+    r = run(*options, "--resume", "--threads", "1", "--out", str(scratch / "killed"))
+    expect(r.returncode == 0 and results(scratch / "killed") == results(scratch / "replaced"), f"killed and resumed: the same bytes {r.stderr}")
+    r = run("--corrupt", "maybe", "--out", str(scratch / "a"))
+    expect(r.returncode == 2 and "--corrupt" in r.stderr, "another policy is refused")
+    for p in (town / "samples" / "CAM_BACK").iterdir():
+        p.write_bytes(b"")
+    r = run(*options, "--out", str(scratch / "none"))
+    expect(r.returncode == 1 and "CAM_BACK" in r.stderr and len(r.stderr) < 4000, "where no sample can be read the run stops")
+
+
 with tempfile.TemporaryDirectory() as folder:
     wrong_arguments(pathlib.Path(folder))
     killed_and_resumed(pathlib.Path(folder))
+    corrupt_samples(pathlib.Path(folder))

@@ -50,6 +50,32 @@ TEST(photometric, parts_act_in_their_order) {
   EXPECT_NEAR(turned[0], 50, 1e-3);
   const auto back = after({100, 50, 51}, {.hue = -18}); // below 0: goes on at 360
   EXPECT_GT(back[2], back[1]);
+  // Around red, both ways: {100, 50, 50} turned by h has 50 + 50 |h| / 60 of green (h > 0) or blue.
+  for (const float h : {-60.0f, -45.0f, -18.0f, -0.5f, 0.5f, 18.0f, 60.0f}) {
+    const auto c = after({100, 50, 50}, {.hue = h});
+    EXPECT_NEAR(c[0], 100, 1e-3) << h;
+    EXPECT_NEAR(c[1], 50 + (h > 0 ? 50 * h / 60 : 0), 2e-3) << h;
+    EXPECT_NEAR(c[2], 50 + (h < 0 ? -50 * h / 60 : 0), 2e-3) << h;
+  }
+  // And over the end of the circle: {100, 50, 60} has the hue 348; 18 more is 6, 18 less 330.
+  EXPECT_NEAR(after({100, 50, 60}, {.hue = 18})[1], 55, 2e-3);
+  EXPECT_NEAR(after({100, 50, 60}, {.hue = -18})[2], 75, 2e-3);
+  // The references wrap in degrees, before the conversion: so do the last bits.
+  int differ = 0;
+  for (int i = 0; i < 500; ++i) {
+    const auto s = sqs::random_stream::of(2, i);
+    const float low = static_cast<float>(s.uniform(0, 0, 100)), hue = static_cast<float>(s.uniform(1, -1.5, -0.1));
+    const std::vector<float> c{low + 60, low + static_cast<float>(s.uniform(2, 0, 0.1)), low};
+    auto hsv = sqs::hsv_of_rgb({c[0], c[1], c[2]});
+    hsv[0] += hue;
+    ASSERT_LT(hsv[0], 0);
+    const auto unwrapped = sqs::rgb_of_hsv(hsv);
+    hsv[0] += 360;
+    const auto want = sqs::rgb_of_hsv(hsv);
+    EXPECT_EQ(after(c, {.hue = hue}), (std::vector<float>{want[0], want[1], want[2]})) << i;
+    differ += want != unwrapped ? 1 : 0;
+  }
+  EXPECT_GT(differ, 50);
   // Contrast scales before or behind: linear both ways, so only the order with brightness matters.
   EXPECT_EQ(after({10, 20, 30}, {.brightness = 5, .contrast = 2, .contrast_first = false}),
             (std::vector<float>{30, 50, 70}));

@@ -74,6 +74,18 @@ TEST(ego_future, repeats_the_last_position_behind_the_end) {
   EXPECT_THAT(message_of([] { sqs::make_ego_future({}); }), HasSubstr("0 poses for 6 steps"));
 }
 
+TEST(ego_future, two_metres_aside_are_a_turn) {
+  const auto command = [](double x) {
+    std::vector<sqs::se3<double>> poses(2);
+    poses[1].translation = {x, 30, 0};
+    return sqs::make_ego_future(poses).command;
+  };
+  EXPECT_EQ(command(2), sqs::driving_command::right);
+  EXPECT_EQ(command(std::nextafter(2.0, 0.0)), sqs::driving_command::straight);
+  EXPECT_EQ(command(-2), sqs::driving_command::left);
+  EXPECT_EQ(command(std::nextafter(-2.0, 0.0)), sqs::driving_command::straight);
+}
+
 sqs::se3<double> pose(const sqs::json_fields& f, const std::string& name) {
   const auto q = f.numbers<4>((name + "_rotation").c_str());
   const auto t = f.numbers<3>((name + "_translation").c_str());

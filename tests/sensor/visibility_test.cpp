@@ -45,6 +45,11 @@ TEST(visibility, a_box_behind_a_larger_one_is_hidden) {
   // edge.
   boxes[1].center = {10, 2.001, 0}, boxes[1].size = {0.2, 4, 9};
   EXPECT_NEAR(sqs::visible_share(exec, boxes, std::span(&v, 1), 1)[0], 0.6, 1e-12);
+  // Boxes block by 0.85 of their size: 2 m on, this one covers y > 0.3 at 10 m, 0.1 if it were 0.95. The five layers
+  // in y pass there at about -0.4, -0.2, 0, 0.2 and 0.4.
+  boxes[1].center = {10, 2, 0};
+  EXPECT_NEAR(sqs::visible_share(exec, boxes, std::span(&v, 1))[0], 0.8, 1e-12);
+  EXPECT_NEAR(sqs::visible_share(exec, boxes, std::span(&v, 1), 0.95)[0], 0.6, 1e-12);
   EXPECT_EQ(sqs::visibility_level(0.39), 1);
   EXPECT_EQ(sqs::visibility_level(0.4), 2);
   EXPECT_EQ(sqs::visibility_level(0.7), 3);

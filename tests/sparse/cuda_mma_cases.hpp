@@ -50,6 +50,34 @@ template <class Words, int R> tensor<float, R> rounded(const tensor<float, R>& x
   for (idx i = 0; i < x.size(); ++i) { y.data()[i] = Words::value(Words::of(x.data()[i], 0), 0); }
   return y;
 }
+/// Features stored in a narrow type against the same numbers in float on the host: a result may round to the next.
+template <class X, class E>
+void expect_same_of_stored(E& e, const plan_pair& plan, sparse::product_precision p, double step, std::uint64_t seed) {
+  cpu host{.threads = 1};
+  const auto narrow = [](const tensor<float, 2>& t) {
+    auto n = make_tensor<X, 2>(t.shape());
+    std::transform(t.begin(), t.end(), n.begin(), [](float v) { return X(v); });
+    return n;
+  };
+  const auto wide = [](const tensor<X, 2>& t) {
+    auto w = make_tensor<float, 2>(t.shape());
+    std::transform(t.begin(), t.end(), w.begin(), [](X v) { return static_cast<float>(v); });
+    return w;
+  };
+  const auto x = narrow(numbers<float, 2>({plan.host.forward.inputs, 20}, seed));
+  const auto dy = narrow(numbers<float, 2>({plan.host.forward.outputs, 35}, seed + 1));
+  auto w = numbers<float, 3>({plan.host.forward.taps, 20, 35}, seed + 2);
+  std::transform(w.begin(), w.end(), w.begin(), [](float v) { return static_cast<float>(X(v)); });
+  const auto b = numbers<float, 1>({35}, seed + 3);
+  const sparse::convolution_op op{plan.host};
+  const auto r = op.forward(host, wide(x), w, b);
+  const auto [dx, dw, db] = op.backward(host, r.saved, wide(dy), {true, true, true});
+  const auto [y2, dx2, dw2, db2] = on_device(e, sparse::device_convolution_op{plan.device, 1, p}, x, w, b, dy);
+  EXPECT_LE(relative_gap(wide(y2), r.value), step);
+  EXPECT_LE(relative_gap(wide(dx2), dx), step);
+  EXPECT_LE(relative_gap(dw2, dw), 1e-5);
+  EXPECT_LE(relative_gap(db2, db), 1e-5);
+}
 /// A convolution and its gradients, of numbers that are rounded already: nothing else may be lost.
 template <class Words, class E>
 void expect_same_on_tensor_cores(E& e, const plan_pair& plan, const convolution_shape& c, std::uint64_t seed) {
@@ -62,8 +90,10 @@ void expect_same_on_tensor_cores(E& e, const plan_pair& plan, const convolution_
   const sparse::convolution_op op{plan.host, c.groups};
   const auto r = op.forward(host, x, w, b);
   const auto [dx, dw, db] = op.backward(host, r.saved, dy, {true, true, true});
-  constexpr auto precision =
-      Words::per_word == 1 ? sparse::product_precision::tf32 : sparse::product_precision::bfloat16;
+  using sparse::product_precision;
+  constexpr auto precision = std::is_same_v<Words, sparse::detail::tf32_words>      ? product_precision::tf32
+                             : std::is_same_v<Words, sparse::detail::float16_words> ? product_precision::float16
+                                                                                    : product_precision::bfloat16;
   const sparse::device_convolution_op on{plan.device, c.groups, precision};
   const auto [y2, dx2, dw2, db2] = on_device(e, on, x, w, b, dy);
   const auto what = concat(c.cin, " to ", c.cout, " in ", c.groups, " groups, ", inputs, " to ", outputs);
@@ -77,6 +107,7 @@ template <class E> void expect_tensor_cores_of_many_shapes(E& e, int rows, std::
   const auto on = [&](std::size_t plan, const convolution_shape& c) {
     expect_same_on_tensor_cores<sparse::detail::bfloat16_words>(e, plans[plan], c, seed);
     expect_same_on_tensor_cores<sparse::detail::tf32_words>(e, plans[plan], c, seed);
+    expect_same_on_tensor_cores<sparse::detail::float16_words>(e, plans[plan], c, seed);
   };
   on(0, {7, 33}), on(1, {7, 33}), on(2, {7, 33});
   on(1, {34, 65}), on(2, {1, 1}), on(0, {12, 8, 2}), on(0, {6, 6, 6});

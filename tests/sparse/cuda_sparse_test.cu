@@ -36,6 +36,7 @@ TEST_F(sparse_device, convolution_finishes_as_the_host_does) {
 TEST_F(sparse_device, tensor_cores_compute_what_the_host_does) {
   expect_exact_step<sqs::sparse::detail::bfloat16_words>(exec);
   expect_exact_step<sqs::sparse::detail::tf32_words>(exec);
+  expect_exact_step<sqs::sparse::detail::float16_words>(exec);
   expect_tensor_cores_of_many_shapes(exec, 1000, 1);
 }
 

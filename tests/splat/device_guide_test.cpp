@@ -4,8 +4,13 @@
 #include "../support/guide.hpp"
 #include "scenes.hpp"
 
+#include <gmock/gmock.h>
+
 #include <sqs/exec/emulated_gpu.hpp>
+#include <sqs/sparse/cuda/combine.hpp>
 #include <sqs/sparse/cuda/convolution.hpp>
+#include <sqs/sparse/cuda/dense.hpp>
+#include <sqs/sparse/cuda/prune.hpp>
 #include <sqs/splat/cuda/rasterize.hpp>
 
 using namespace sqs;
@@ -68,8 +73,36 @@ TEST(cuda_guide, sparse_snippet_runs) {
   EXPECT_EQ(y(0, 0), 4.5f); // itself and one neighbour, two channels each
   EXPECT_EQ(y(1, 4), 6.5f); // two neighbours
   EXPECT_EQ(to_host(exec, d_bias)(2), 4.5f + 6.5f + 4.5f);
+
+  // Another set of sites at x = 4, 5: it meets the first in one.
+  auto moved = make_tensor<std::int32_t, 2>({2, 4});
+  moved(0, 1) = 4, moved(1, 1) = 5;
+  const auto other = sparse::make_device_sites<3>(exec, to_device(exec, moved), grid, batches);
+  const auto other_features = to_device(exec, make_tensor<float, 2>({2, 2}, 10.0f));
+  auto score = make_tensor<float, 1>({5});
+  score(1) = 3, score(3) = 2; // of x = 3 and x = 5
+  const auto scores = to_device(exec, score);
+  const auto both = sparse::unite(exec, sites, other);
+  const auto sum = sparse::device_combine_op<2>{both.rows}.forward(exec, features, other_features).value;
+  const auto best = sparse::top_k(exec, both.at, scores, 2);
+  const auto kept = sparse::device_take_rows_op{best.rows, best.kept}.forward(exec, sum).value;
+  const auto volume = sparse::device_to_dense_op<3>{best.at}.forward(exec, kept).value; // [batches, 8, 8, 8, C]
+  EXPECT_THAT(to_host(exec, sum).span(), testing::ElementsAre(1, 1, 1, 1, 11, 11, 10, 10, 0, 0));
+  const auto dense = to_host(exec, volume);
+  EXPECT_EQ(dense.shape(), (extents<5>{1, 8, 8, 8, 2}));
+  EXPECT_EQ(dense(0, 3, 0, 0, 1), 1.0f);
+  EXPECT_EQ(dense(0, 4, 0, 0, 1), 0.0f);
+  EXPECT_EQ(dense(0, 5, 0, 0, 1), 10.0f);
+
+  const auto tuned = sparse::with_best_splits(exec, plan, {.depth = 64, .columns = 64}); // waits: for plans used often
+  const auto parts = sparse::split_by_taps(exec, plan, 2);                               // does not wait
+  const auto lifted = sparse::with_bricks(exec, plan, sites, sparse::taps<3, 3, 3>{}, sparse::brick_policy::always);
+  for (const auto& p : {tuned, parts, lifted}) {
+    const auto again = to_host(exec, sparse::device_convolution_op{p}.forward(exec, features, weights, bias).value);
+    EXPECT_TRUE(std::equal(again.begin(), again.end(), y.begin()));
+  }
 }
 
-TEST(cuda_guide, shows_what_is_tested) { guide::expect_shown("cuda.md", "splat/device_guide_test.cpp", 5); }
+TEST(cuda_guide, shows_what_is_tested) { guide::expect_shown("cuda.md", "splat/device_guide_test.cpp", 7); }
 
 } // namespace

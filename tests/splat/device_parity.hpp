@@ -153,7 +153,8 @@ void expect_same(E& e, const scenes::inputs<T>& in, double image, double gradien
 template <class Rendering>
 void expect_same_bits(const Rendering& got, const Rendering& wanted, const std::string& what) {
   const auto same = [&](const auto& a, const auto& b, const char* name) {
-    EXPECT_TRUE(a.shape() == b.shape() && std::memcmp(a.data(), b.data(), sizeof(*a.data()) * a.size()) == 0)
+    EXPECT_TRUE(a.shape() == b.shape() &&
+                std::memcmp(a.data(), b.data(), sizeof(*a.data()) * static_cast<std::size_t>(a.size())) == 0)
         << name << ": " << what;
   };
   same(got.image, wanted.image, "image"), same(got.depth, wanted.depth, "depth");

@@ -41,6 +41,16 @@ TEST(narrow_numbers, bfloat16_keeps_its_bits) {
   for (idx i = 0; i < 3; ++i) { EXPECT_EQ(back(i).bits, t(i).bits); }
 }
 
+TEST(narrow_numbers, float16_keeps_its_bits) {
+  auto t = make_tensor<float16, 1>({3});
+  for (idx i = 0; i < 3; ++i) { t(i) = float16(0.1f * static_cast<float>(i + 1)); }
+  const auto s = from_tensor(t);
+  EXPECT_EQ(s.dtype, "F16");
+  const auto back = to_tensor<float16, 1>(s, "t");
+  for (idx i = 0; i < 3; ++i) { EXPECT_EQ(back(i).bits, t(i).bits); }
+  EXPECT_EQ((to_tensor<float, 1>(s, "t")(0)), static_cast<float>(t(0)));
+}
+
 TEST(narrow_numbers, do_not_narrow_or_change_their_kind) {
   EXPECT_THAT(message_of([] { (void)to_tensor<bfloat16, 1>(stored("F16", {0}), "w"); }),
               HasSubstr("'w' is F16 [1] but BF16 of rank 1 was expected"));

@@ -53,7 +53,44 @@ constexpr std::uint16_t half_of_float(float f) {
   return static_cast<std::uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
 }
 
+/// IEEE 754 half precision: 10 bits of the fraction (a relative step of 2^-11), from 2^-14 (less exactly: 2^-24) to 65504.
+/// Converts to float exactly and from float to the nearest, ties to even: beyond 65504 to infinity. NaN stays NaN.
+struct float16 {
+  std::uint16_t bits;
+
+  float16() = default; ///< not set, like a float
+  explicit constexpr float16(float x) : bits(narrowed(x)) {}
+  constexpr operator float() const {
+#if defined(__CUDA_ARCH__)
+    if (!std::is_constant_evaluated()) {
+      float x;
+      asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+      return x;
+    }
+#endif
+    return float_of_half(bits);
+  }
+  /// Adds as float and rounds once.
+  constexpr float16& operator+=(float16 o) {
+    return *this = float16(static_cast<float>(*this) + static_cast<float>(o));
+  }
+
+private:
+  static constexpr std::uint16_t narrowed(float x) {
+#if defined(__CUDA_ARCH__)
+    if (!std::is_constant_evaluated()) {
+      std::uint16_t h;
+      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x));
+      return h;
+    }
+#endif
+    return half_of_float(x);
+  }
+};
+static_assert(sizeof(float16) == 2 && std::is_trivially_copyable_v<float16>);
+
 /// Is T a type that features and gradients may be stored in?
-template <class T> inline constexpr bool is_real_number = std::is_floating_point_v<T> || std::is_same_v<T, bfloat16>;
+template <class T> inline constexpr bool is_real_number =
+    std::is_floating_point_v<T> || std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
 
 } // namespace sqs

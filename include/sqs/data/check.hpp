@@ -95,8 +95,9 @@ inline void report_nothing(const std::filesystem::path& folder, check_report& re
 
 } // namespace detail
 
-/// Checks the data set in `folder`. Known are the layouts of nuScenes (tables, images, sweeps; lidarseg, maps and the
-/// labels of Occ3D, OpenOcc, SurroundOcc and nuScenes-Occupancy where their folders are) and of SemanticKITTI.
+/// Checks the data set in `folder`. Known are the layouts of nuScenes (tables, images, sweeps, maps; lidarseg, can_bus,
+/// the labels of Occ3D, OpenOcc, SurroundOcc and nuScenes-Occupancy and the texts of a town where their folders are) and
+/// of SemanticKITTI.
 ///
 /// Execution   on `threads` threads; the report does not depend on their number. Nothing is changed on disk.
 /// Errors      none: what is wrong is in the report, also an unknown layout.

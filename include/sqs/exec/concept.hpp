@@ -29,7 +29,8 @@ concept executor = requires(E& e) {
 /// once for both on these functions, which lookup by argument finds:
 ///
 ///   launch(e, blocks, threads, kernel)     runs a kernel, see exec/team.hpp
-///   exclusive_scan, radix_sort_pairs       as in exec/cuda.hpp
+///   exclusive_scan, radix_sort_pairs,
+///   radix_sort_keys                        as in exec/cuda.hpp
 ///   fill(e, p, n, value)                   sets n numbers
 ///   upload(e, to, from, bytes)             from the host; `from` may be changed once it returns
 ///   download(e, to, from, bytes)           to the host; there after `synchronize(e)`

@@ -64,31 +64,41 @@ void upload(cuda& e, void* to, const void* from, std::size_t bytes);
 /// Copies bytes from the device to the host in the order of the stream: they are there after `synchronize`.
 void download(cuda& e, void* to, const void* from, std::size_t bytes);
 
-#if !defined(__CUDACC__)
+// Never inlined where they are defined: host code calls what another file compiled.
+
+#if defined(SQS_USE_CUDA_INSTANCES) || defined(__CUDACC__)
+/// Runs a kernel, see <sqs/exec/cuda/executor.cuh>, which defines it. A host compiler calls what a compiled target holds:
+/// an undefined reference to a launch names the kernel that is missing there.
+template <class Kernel> SQS_NOINLINE void launch(cuda& e, idx blocks, int threads, const Kernel& kernel);
+#else
 /// Kernels are compiled by nvcc: a host compiler only calls what a compiled target holds.
 template <class Kernel> void launch(cuda&, idx, int, const Kernel&) {
   static_assert(sizeof(Kernel) == 0,
-                "sqs::launch: only nvcc compiles kernels for sqs::cuda; move the call to a .cu file "
-                "or use a configuration that sqs::cuda_instances holds");
+                "sqs::launch: only nvcc compiles kernels for sqs::cuda; move the call to a .cu file, "
+                "or link sqs::cuda_instances, which holds the usual ones");
 }
 #endif
 
 /// Sets n numbers in device memory.
 ///
 /// Execution   Defined in <sqs/exec/cuda/algorithms.cuh>.
-template <class T> void fill(cuda& e, T* p, idx n, T value);
+template <class T> SQS_NOINLINE void fill(cuda& e, T* p, idx n, T value);
 
 /// out[i] = in[0] + ... + in[i-1], and `*total` the sum of all; all three in device memory. `in` and `out` may be the
 /// same. Integers only: device scans of floating-point numbers do not repeat bit for bit.
 ///
 /// Execution   Defined in <sqs/exec/cuda/algorithms.cuh>. Scratch from the pool.
-template <class T> void exclusive_scan(cuda& e, const T* in, T* out, idx n, T* total);
+template <class T> SQS_NOINLINE void exclusive_scan(cuda& e, const T* in, T* out, idx n, T* total);
 
 /// Sorts (key, value) pairs by the low `bits` of the unsigned keys; stable. The result is in `keys` and `values`; the
 /// two scratch arrays have the same length. All in device memory.
 ///
 /// Execution   Defined in <sqs/exec/cuda/algorithms.cuh>. More scratch from the pool.
-template <class Key, class Value>
-void radix_sort_pairs(cuda& e, Key* keys, Value* values, Key* scratch_keys, Value* scratch_values, idx n, int bits);
+template <class Key, class Value> SQS_NOINLINE void radix_sort_pairs(cuda& e, Key* keys, Value* values,
+                                                                     Key* scratch_keys, Value* scratch_values, idx n,
+                                                                     int bits);
+
+/// The same of keys alone.
+template <class Key> SQS_NOINLINE void radix_sort_keys(cuda& e, Key* keys, Key* scratch, idx n, int bits);
 
 } // namespace sqs

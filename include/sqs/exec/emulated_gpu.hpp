@@ -82,5 +82,9 @@ template <class Key, class Value> void radix_sort_pairs(gpu&, Key* keys, Value* 
                    [low](const auto& a, const auto& b) { return (a.first & low) < (b.first & low); });
   for (std::size_t i = 0; i < pairs.size(); ++i) { keys[i] = pairs[i].first, values[i] = pairs[i].second; }
 }
+template <class Key> void radix_sort_keys(gpu& e, Key* keys, Key* scratch, idx n, int bits) {
+  std::vector<std::uint8_t> nothing(static_cast<std::size_t>(std::max<idx>(n, 0)));
+  radix_sort_pairs(e, keys, nothing.data(), scratch, nothing.data(), n, bits);
+}
 
 } // namespace sqs::emulator

@@ -54,6 +54,10 @@ inline detection_box read_detection_box(const json_value& v, const std::string& 
   const auto t = f.numbers<3>("translation"), s = f.numbers<3>("size");
   const auto q = f.numbers<4>("rotation");
   b.translation = {t[0], t[1], t[2]}, b.size = {s[0], s[1], s[2]}, b.rotation = {q[0], q[1], q[2], q[3]};
+  // The devkit trips over such a size only once the box is matched; say so here, with its place.
+  if (!(s[0] > 0 && s[1] > 0 && s[2] > 0)) {
+    f.fail("size", concat("is (", s[0], ", ", s[1], ", ", s[2], ") m; sizes are above 0").c_str());
+  }
   b.velocity = read_velocity(f);
   const std::string &name = f.text("detection_name"), &attribute = f.text("attribute_name");
   b.label = static_cast<std::int8_t>(detection_label(name));
@@ -138,9 +142,9 @@ template <std::size_t N> void append(std::string& out, const char* key, const st
 /// Reads a submission.
 ///
 /// Errors      file_error naming file, sample, box and field: no `meta` or `results`, a sample twice, more boxes than
-///             the settings allow, an unknown class or attribute, a box under another sample's name, a missing or
-///             negative score, anything that is not finite (a velocity may be NaN, as Python
-///             writes it, or null).
+///             the settings allow, an unknown class or attribute, a box under another sample's name, a size
+///             that is not above 0, a missing or negative score, anything that is not finite (a velocity may be NaN, as
+///             Python writes it, or null).
 /// Cost        the boxes and the text of one sample, which may have 16 MiB, whatever the size of the file; about 45 MB/s
 inline detection_result read_detection_result(const std::filesystem::path& path, const limits& most = {},
                                               const detection_config& config = detection_cvpr_2019,

@@ -72,9 +72,7 @@ inline std::vector<vec3<double>> ray_origins(std::span<const se3<double>> T_glob
   if (near.size() <= 8) { return near; }
   std::vector<vec3<double>> chosen;
   const double last = static_cast<double>(near.size() - 1);
-  for (int i = 0; i < 8; ++i) {
-    chosen.push_back(near[static_cast<std::size_t>(std::nearbyint(i == 7 ? last : i * (last / 7)))]);
-  }
+  for (int i = 0; i < 8; ++i) { chosen.push_back(near[static_cast<std::size_t>(std::nearbyint(i * (last / 7)))]); }
   return chosen;
 }
 

@@ -59,6 +59,7 @@ inline std::size_t dtype_bytes(std::string_view dtype) {
 template <class T> constexpr const char* dtype_name() {
   if constexpr (std::is_same_v<T, bool>) { return "BOOL"; }
   if constexpr (std::is_same_v<T, bfloat16>) { return "BF16"; }
+  if constexpr (std::is_same_v<T, float16>) { return "F16"; }
   constexpr bool floating = std::is_floating_point_v<T>, sign = std::is_signed_v<T>;
   static_assert((std::is_arithmetic_v<T> && sizeof(T) <= 8) || is_real_number<T>,
                 "sqs::safetensors: no dtype for this element type");

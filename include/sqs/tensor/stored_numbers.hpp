@@ -9,13 +9,6 @@ namespace sqs {
 
 namespace detail {
 
-/// Half precision as files have it.
-struct stored_half {
-  std::uint16_t bits;
-  explicit operator float() const { return float_of_half(bits); }
-  explicit operator double() const { return static_cast<double>(float_of_half(bits)); }
-};
-
 /// Calls `f` with a value-initialised number of the type that `dtype` names; false if it names none.
 template <class F> bool with_stored_type(std::string_view dtype, F&& f) {
   const auto is = [&]<class T>(std::string_view name, T zero) {
@@ -23,7 +16,7 @@ template <class F> bool with_stored_type(std::string_view dtype, F&& f) {
     f(zero);
     return true;
   };
-  return is("F64", double{}) || is("F32", float{}) || is("F16", stored_half{}) || is("BF16", bfloat16(0)) ||
+  return is("F64", double{}) || is("F32", float{}) || is("F16", float16(0)) || is("BF16", bfloat16(0)) ||
          is("I64", std::int64_t{}) || is("U64", std::uint64_t{}) || is("I32", std::int32_t{}) ||
          is("U32", std::uint32_t{}) || is("I16", std::int16_t{}) || is("U16", std::uint16_t{}) ||
          is("I8", std::int8_t{}) || is("U8", std::uint8_t{}) || is("BOOL", std::uint8_t{});

@@ -118,11 +118,18 @@ private:
     const auto count = static_cast<std::int64_t>(semantic_kitti_grid.count());
     const char* const voxels = "data_odometry_voxels.zip";
     const auto packed = [&](const auto& p) { read_packed_voxels(p, options_.limit); };
-    one(out, f.voxels, voxels, count / 8, packed);
+    // A frame without a point in its volume, or without a class, is a file that was not written to its end.
+    const auto something = [](const auto& values, const auto& p) {
+      if (!std::all_of(values.begin(), values.end(), [](auto v) { return v == 0; })) { return; }
+      raise<file_error>("sqs::check: all ", values.size(), " voxels of ", p.string(),
+                        " are 0; it was not written to its end");
+    };
+    one(out, f.voxels, voxels, count / 8, [&](const auto& p) { something(read_packed_voxels(p, options_.limit), p); });
     if (labelled_) {
       one(out, f.invalid, voxels, count / 8, packed);
       one(out, f.occluded, voxels, count / 8, packed);
-      one(out, f.label, voxels, count * 2, [&](const auto& p) { read_semantic_kitti(p, {}, options_.limit); });
+      one(out, f.label, voxels, count * 2,
+          [&](const auto& p) { something(read_semantic_kitti(p, {}, options_.limit).semantics, p); });
     }
     one(out, f.velodyne, "data_odometry_velodyne.zip", 0,
         [&](const auto& p) { require_different_points(read_velodyne(p, options_.limit), p); });

@@ -14,9 +14,11 @@ inline std::string nuscenes_from_nothing(const std::filesystem::path& root) {
   return concat("mkdir -p ", shell_word(root), " && tar -xzf v1.0-mini.tgz -C ", shell_word(root),
                 "   # the full set: v1.0-trainval_meta.tgz and v1.0-trainval*_blobs.tgz");
 }
-/// Nothing of a town is for download.
-inline std::string town_from_nothing(const std::filesystem::path& root) {
-  const auto command = town_command(root);
+/// Nothing of a town is for download. The command that the folder holds is not `trusted` where it is what is damaged.
+inline std::string town_from_nothing(const std::filesystem::path& root, bool trusted = true) {
+  constexpr std::int64_t most = 4096; // bytes of a few lines of text
+  const bool readable = trusted && size_of(root / town_marker) <= most;
+  const auto command = readable ? town_command(root) : std::string();
   if (command.empty()) {
     return concat("make_town --out ", shell_word(root.string() + "_again"), "   # with the options it was made with");
   }
@@ -34,7 +36,13 @@ public:
         town_(version_ == "v1.0-town"),
         published_(mini_ || version_ == "v1.0-trainval" || version_ == "v1.0-test") {}
 
-  std::string tables() const { return official(tar(mini_ ? "v1.0-mini.tgz" : version_ + "_meta.tgz", version_)); }
+  /// lidarseg brings its own category.json, which the archive of the tables would undo.
+  std::string tables() const {
+    std::error_code ignored;
+    const bool segmented = std::filesystem::exists(root_ / version_ / "lidarseg.json", ignored);
+    const auto again = tar(mini_ ? "v1.0-mini.tgz" : version_ + "_meta.tgz", version_);
+    return official(segmented ? again + " && " + lidarseg_tar(path(version_) / "category.json") : again);
+  }
   /// A picture of a map; they lie beside the tables.
   std::string map(const path& name) const {
     return official(tar(mini_ ? "v1.0-mini.tgz" : version_ + "_meta.tgz", name));
@@ -53,10 +61,13 @@ public:
   std::string link(const path& name, const path& target) const {
     return concat("mkdir -p ", shell_word(target), " && ", folder(name), "   # or mount the disk that it lies on");
   }
-  std::string lidarseg(const path& name) const {
-    return official(
-        tar(mini_ ? "nuScenes-lidarseg-mini-v1.0.tar.bz2" : "nuScenes-lidarseg-all-v1.0.tar.bz2", name, "-xjf"));
+  std::string lidarseg(const path& name) const { return official(lidarseg_tar(name)); }
+  std::string can_bus(const path& name) const {
+    return official(concat("unzip -o can_bus.zip ", shell_word(name), " -d ", shell_word(root_)));
   }
+  bool is_town() const { return town_; }
+  /// Whether the set is one of nuScenes' own, whose archives hold every file.
+  bool is_published() const { return published_; }
 
   // Labels of others, by their path below the root.
   std::string occ3d(const path& name) const { return unless_town(tar("gts.tar.gz", name)); }
@@ -74,6 +85,9 @@ public:
   }
 
 private:
+  std::string lidarseg_tar(const path& name) const {
+    return tar(mini_ ? "nuScenes-lidarseg-mini-v1.0.tar.bz2" : "nuScenes-lidarseg-all-v1.0.tar.bz2", name, "-xjf");
+  }
   std::string unless_town(const std::string& command) const { return town_ ? town_from_nothing(root_) : command; }
   std::string official(const std::string& command) const {
     if (town_ || published_) { return unless_town(command); }

@@ -55,9 +55,11 @@ private:
     return random_stream::of(draws(map_.seed(), what, scene_).key, k);
   }
 
+  /// Whether nobody stands there; what `a` hangs on does not count.
   bool is_free(const agent& a, double margin) const {
     const auto mine = footprint_of(a.now, a.body.size, margin, 0.15);
     for (const auto& b : out_) {
+      if (a.towed_by >= 0 && &b == &out_[static_cast<std::size_t>(a.towed_by)]) { continue; }
       if (std::abs(b.now.x - a.now.x) + std::abs(b.now.y - a.now.y) < 40 &&
           overlap(mine, footprint_of(b.now, b.body.size))) {
         return false;
@@ -143,7 +145,7 @@ private:
         a.now.x = p.x, a.now.y = p.y, a.now.yaw = p.yaw;
         if (!is_free(a, 5) || (clear_ahead_ && in_ego_way(a))) { continue; }
         out_.push_back(a);
-        if (what == kind::truck && r.uniform(n + 4) < 0.35) { tow(static_cast<int>(out_.size()) - 1, r, n + 5); }
+        if (what == kind::truck && r.uniform(n + 4) < 0.6) { tow(static_cast<int>(out_.size()) - 1, r, n + 5); }
       }
     }
   }
@@ -158,6 +160,8 @@ private:
     }
     return best;
   }
+  /// Behind a truck that drives straight on for as long as a scene may last: a trailer of 14 m has no place to turn.
+  /// Nor may it stand in a crossing or on a zebra at the begin, for the truck's way, where others look, begins ahead.
   void tow(int by, const random_stream& r, idx n) {
     agent t;
     t.id = r.bits(n);
@@ -166,10 +170,38 @@ private:
     const agent& truck = out_[static_cast<std::size_t>(by)];
     t.towed_by = by;
     t.hitch = truck.body.size.x / 2 + t.body.size.x / 2 + 0.7;
+    if (!drives_straight(*truck.route, 150) || !is_clear_behind(truck, t.hitch + t.body.size.x / 2)) { return; }
     t.now = truck.now;
     t.now.x -= t.hitch * std::cos(truck.now.yaw), t.now.y -= t.hitch * std::sin(truck.now.yaw);
     t.now.along = -t.hitch;
-    if (is_free(t, 4)) { out_.push_back(std::move(t)); }
+    if (!is_free(t, 4)) { return; }
+    agent& puller = out_[static_cast<std::size_t>(by)];
+    puller.pulls = t.body.size.x + 0.7;
+    puller.cruise = std::min(puller.cruise, facts_of(kind::trailer).most_speed);
+    out_.push_back(std::move(t));
+  }
+  static bool drives_straight(lane_route route, double metres) {
+    for (const double end = route.way().length() + metres; route.way().length() < end; route.extend(turn::straight)) {
+      if (!route.inside()) { continue; }
+      const auto choices = route.choices();
+      if (choices.empty() || choices.front() != turn::straight) { return false; }
+    }
+    return true;
+  }
+  bool is_clear_behind(const agent& a, double metres) const {
+    const direction d = a.route->heading();
+    const bool x = along_x(d);
+    const int k = x ? map_.nearest_horizontal(a.now.y) : map_.nearest_vertical(a.now.x);
+    const double sign = unit(d).x + unit(d).y, at = x ? a.now.x : a.now.y;
+    for (double back = 0; back < metres + 2; back += 2) {
+      const point p{a.now.x - back * unit(d).x, a.now.y - back * unit(d).y, 0};
+      const auto on = [&](const zebra& z) {
+        return p.x > z.low.x - 2 && p.x < z.high.x + 2 && p.y > z.low.y - 2 && p.y < z.high.y + 2;
+      };
+      const auto& zebras = map_.zebras();
+      if (near_crossing(x, k, at - sign * back) || std::any_of(zebras.begin(), zebras.end(), on)) { return false; }
+    }
+    return true;
   }
   /// Whether a place along street `k` lies in a crossing, on a zebra there, or on a missing stretch.
   bool near_crossing(bool x, int k, double at) const {
@@ -227,12 +259,22 @@ private:
                                      : kind::trailer;
         const point p = spot(at, s.half() - 1.22);
         if (is_far(p)) { continue; }
-        if (what == kind::truck || what == kind::trailer) { at += 3; }
+        double aslant = 0.025;
+        if (what == kind::truck) { at += 3; }
+        if (what == kind::trailer) { // long: it needs several places, and must stand straight to leave the lane free
+          const double half = draw_design(what, random_stream{r.bits(n + 5000)}).size.x / 2;
+          at += half - 2;
+          aslant = 0.005;
+          if (at + half > to + 3 || std::abs(at - zebra_at) < half + 4 ||
+              (at + half > works - 4 && at - half < works + 24)) {
+            continue;
+          }
+        }
         park(what,
              spot(at, s.half() - (what == kind::bicycle || what == kind::motorcycle ? 0.7
                                   : what == kind::trailer                           ? 1.05
                                                                                     : 1.18)),
-             yaw + r.uniform(n + 3, -0.025, 0.025), r, n + 5000);
+             yaw + r.uniform(n + 3, -aslant, aslant), r, n + 5000);
       }
     }
   }

@@ -25,6 +25,19 @@ inline colour mixed(colour a, colour b, double t) { return (1 - t) * a + t * b; 
 /// 1 for details as large as `size`, falling to 0 where one pixel covers twice as much.
 inline double visible(double size, double footprint) { return std::clamp(2 - 1.5 * footprint / size, 0.0, 1.0); }
 
+/// 1 while a pattern's period covers four pixels and more, 0 from two on: what is finer would only alias.
+inline double resolved(double period, double footprint) { return std::clamp(2 - 4 * footprint / period, 0.0, 1.0); }
+
+/// How much of a pixel of `footprint` around `at` lies on stripes: `on` of every `period`, from its begin. The exact
+/// mean over the pixel, which becomes the mean of the pattern where that is too fine to be seen.
+inline double stripe_share(double at, double period, double on, double footprint) {
+  const double clear = resolved(period, footprint), width = footprint / period, middle = at / period;
+  if (clear == 0) { return on; }
+  if (width < 1e-6) { return phase(middle) < on ? 1 : 0; }
+  const auto covered = [&](double v) { return on * whole(v) + std::min(phase(v), on); };
+  return on + clear * ((covered(middle + width / 2) - covered(middle - width / 2)) / width - on);
+}
+
 /// Smooth noise around 0.5 over the plane, wavelength 1, faded to its mean where a pixel covers a wave.
 inline double noise(double x, double y, std::uint64_t grain, double footprint) {
   const double fade = std::clamp(1.5 - 1.5 * footprint, 0.0, 1.0);
@@ -80,9 +93,7 @@ inline material road_material(const street_map& map, double x, double y, double 
                rough = noise(1.7 * x, 1.7 * y, grain + 1, 1.7 * footprint);
   const double patch = noise(x / 5, y / 5, grain + 2, footprint / 5);
   double shade = 0.72 + 0.2 * fine + 0.16 * rough + 0.34 * patch, paint = 0;
-  const auto stripes = [&](double across) {
-    return std::abs(phase(across) - 0.5) < 0.27 ? visible(0.5, footprint) : 0.0;
-  };
+  const auto stripes = [&](double across) { return stripe_share(across - 0.23, 1, 0.54, footprint); };
   const auto arm = [&](const street& s, double u, double along, double from_crossing, double edge, bool ahead,
                        double middle) {
     const double before = from_crossing - edge;
@@ -121,15 +132,15 @@ inline material paving_material(const solid& s, point town, point normal, double
   const double rough = noise(4 * town.x, 4 * town.y, 11, 4 * footprint),
                patch = noise(town.x / 3, town.y / 3, 12, footprint / 3);
   if (rim < 0.28 || normal.z < 0.5) {
-    const double joint = phase((town.x + town.y) / 1.2) < 0.03 ? 0.7 : 1.0;
+    const double joint = 1 - 0.3 * stripe_share(town.x + town.y, 1.2, 0.03, 1.4 * footprint);
     return {.base = (0.85 + 0.2 * rough) * joint * screen(0.68, 0.67, 0.65)};
   }
-  const double big = s.surface == look::plaza ? 1.6 : 0.75, fade = visible(0.06, footprint);
-  const double tx = phase(town.x / big), ty = phase(town.y / big);
-  const bool joint = tx < 0.04 || ty < 0.04;
+  const double big = s.surface == look::plaza ? 1.6 : 0.75;
+  const double along_x = stripe_share(town.x, big, 0.04, footprint),
+               along_y = stripe_share(town.y, big, 0.04, footprint), joint = along_x + along_y - along_x * along_y;
   const double tile = cell_number(town.x / big, town.y / big, 0, 13), tile_fade = visible(big, footprint);
   double shade = 0.82 + 0.16 * rough + 0.16 * patch + 0.12 * (tile - 0.5) * tile_fade;
-  if (joint) { shade *= 1 - 0.35 * fade; }
+  shade *= 1 - 0.35 * joint;
   if (s.grain == 1) { // a car park
     const double bay = phase(town.x / 2.7), row = std::abs(phase(town.y / 16) - 0.5) * 16;
     const bool line = (bay < 0.04 && row > 2.9) || std::abs(row - 7.95) < 0.05;
@@ -168,8 +179,8 @@ inline material facade_material(const solid& s, point p, point n, double footpri
   if (s.paint.x > 1.6 * s.paint.z) { // bricks
     const double row = std::floor(up / 0.085),
                  brick = cell_number(u / 0.25 + 0.5 * std::fmod(row, 2.0), row, 0, s.grain);
-    wall = (0.85 + 0.3 * brick * visible(0.1, footprint) + 0.15 * (1 - visible(0.1, footprint))) * wall;
-    if (phase(up / 0.085) < 0.13) { wall = mixed(wall, screen(0.6, 0.58, 0.54), 0.5 * visible(0.03, footprint)); }
+    wall = (1 + 0.3 * (brick - 0.5) * resolved(0.085, footprint)) * wall;
+    wall = mixed(wall, screen(0.6, 0.58, 0.54), 0.5 * stripe_share(up, 0.085, 0.13, footprint));
   }
   if (up < 0.5) { wall = 0.7 * wall; }
   bool window = false, frame = false;
@@ -289,13 +300,13 @@ inline material sign_material(const solid& s, point p, point n, double footprint
   const double u = std::abs(n.x) > std::abs(n.y) ? p.y : p.x,
                half = std::abs(n.x) > std::abs(n.y) ? s.half.y : s.half.x;
   if (n.z > 0.5) { return {.base = 0.8 * s.paint}; }
-  const double v = p.z / s.half.z, w = u / half, rib = phase(u / 0.4) < 0.08 ? 0.9 : 1.0;
+  const double v = p.z / s.half.z, w = u / half, rib = 0.1 * stripe_share(u, 0.4, 0.08, footprint);
   const double fade = visible(0.3, footprint);
   if (std::abs(v) < 0.35 && std::abs(w) < 0.6) { // letters of no alphabet
     const double letter = cell_number(9 * w, 4 * v, 0, s.grain), line = cell_number(0, 4 * v, 1, s.grain);
     if (letter < 0.6 && line < 0.75 && phase(9 * w) < 0.7) { return {.base = mixed(s.paint, s.accent, 0.9 * fade)}; }
   }
-  return {.base = (s.half.x > 1 ? 1 - (1 - rib) * visible(0.1, footprint) : 1.0) * s.paint, .mirror = 0.01};
+  return {.base = (s.half.x > 1 ? 1 - rib : 1.0) * s.paint, .mirror = 0.01};
 }
 
 } // namespace detail
@@ -313,8 +324,8 @@ inline material material_of(const solid& s, point p, point n, point town, double
   case look::facade:
     return facade_material(s, p, n, footprint);
   case look::roof: {
-    const double course = phase((std::abs(p.y) + p.z) / 0.34);
-    return {.base = (0.8 + 0.3 * rough - (course < 0.15 ? 0.2 * visible(0.1, footprint) : 0.0)) * s.paint};
+    const double course = stripe_share(std::abs(p.y) + p.z, 0.34, 0.15, footprint);
+    return {.base = (0.8 + 0.3 * rough - 0.2 * course) * s.paint};
   }
   case look::car_body:
     return car_body_material(s, p, n, footprint);
@@ -340,9 +351,9 @@ inline material material_of(const solid& s, point p, point n, point town, double
   case look::bark:
     return {.base = (0.6 + 0.8 * noise(9 * (p.x + p.y), 2 * p.z, s.grain, 4 * footprint)) * s.paint, .roughness = 0.3};
   case look::striped: {
-    const double along = s.extra[0] == 1 ? phase((p.y + (s.form == shape::prism && s.half.x < 0.1 ? p.z : 0.0)) / 0.5)
-                                         : phase((p.z + s.half.z) / 0.46);
-    return {.base = along < 0.5 ? s.paint : s.accent};
+    const bool across = s.extra[0] == 1;
+    const double at = across ? p.y + (s.form == shape::prism && s.half.x < 0.1 ? p.z : 0.0) : p.z + s.half.z;
+    return {.base = mixed(s.accent, s.paint, stripe_share(at, across ? 0.5 : 0.46, 0.5, footprint))};
   }
   case look::cloth:
     return {.base = (0.75 + 0.5 * rough) * s.paint};

@@ -25,6 +25,7 @@ struct agent {
   bool walker = false, parked = false, ego = false;
   int towed_by = -1; ///< a trailer: the agent that pulls it, `hitch` metres ahead of its own middle
   double hitch = 0;
+  double pulls = 0;       ///< metres that what it pulls reaches behind its own end
   double cruise = 10;     ///< m/s, where the street allows it
   double wheelbase = 2.7; ///< the box's middle lies between the axles
   state now;
@@ -165,9 +166,7 @@ private:
     }
   }
   /// The end of a vehicle and of what it may pull.
-  static double rear_of(const agent& a) {
-    return a.now.along - a.body.size.x / 2 - (a.body.what == kind::truck ? 10.0 : 0.0);
-  }
+  static double rear_of(const agent& a) { return a.now.along - a.body.size.x / 2 - a.pulls; }
   bool is_open(const path_gate& g) const {
     if (!signals_.is_green(g.i, g.j, g.way, now_)) { return false; }
     const auto& in = inside_[static_cast<std::size_t>(g.i * street_map::count + g.j)];

@@ -59,7 +59,9 @@ inline design draw_design(kind k, const random_stream& r) {
     const auto v = static_cast<std::size_t>(d.variant);
     d.size = {about(longer[v], 0), std::min(about(1.88, 1), 2.02), high[v] * r.uniform(2, 0.97, 1.03)};
   }
-  if (k == kind::trailer) { d.size.x = about(8.0, 0); } // short ones: they must fit a street
+  if (k == kind::trailer) { // one in four is short; together they have the mean above
+    d.size.x = d.variant == 0 ? r.uniform(0, 8, 10.5) : r.uniform(0, 12.8, 14);
+  }
   return d;
 }
 
@@ -143,8 +145,10 @@ inline void build_trailer(part_list& p, const design& d) {
   p.prism({-l, -w + 0.3, 0.75}, {l, w - 0.3, 1.05}, look::plain, dark);
   p.prism({-l, -w + 0.1, 0.5}, {-l + 0.1, w - 0.1, 0.65}, look::striped, screen(0.8, 0.1, 0.1)).accent =
       screen(0.9, 0.9, 0.9);
-  for (const double x : {-0.22, -0.34}) {
-    for (const double side : {-1.0, 1.0}) { p.wheel({x * d.size.x, side * (w - 0.16), 0.5}, 0.5, 0.3); }
+  for (int axle = 0; axle < (d.size.x > 11 ? 3 : 2); ++axle) {
+    for (const double side : {-1.0, 1.0}) {
+      p.wheel({-0.2 * d.size.x - 1.35 * axle, side * (w - 0.16), 0.5}, 0.5, 0.3);
+    }
   }
   for (const double side : {-1.0, 1.0}) {
     p.bar({0.3 * d.size.x, side * 0.7, 0.1}, {0.3 * d.size.x, side * 0.7, 0.8}, 0.07, look::plain, dark);

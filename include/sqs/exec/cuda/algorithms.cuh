@@ -133,4 +133,18 @@ void radix_sort_pairs(cuda& e, Key* keys, Value* values, Key* scratch_keys, Valu
              "sqs::radix_sort_pairs");
 }
 
+template <class Key> void radix_sort_keys(cuda& e, Key* keys, Key* scratch, idx n, int bits) {
+  static_assert(std::is_unsigned_v<Key>, "sqs::radix_sort_keys: keys are unsigned integers");
+  if (n <= 0 || bits <= 0) { return; }
+  cub::DoubleBuffer<Key> k(keys, scratch);
+  const int end_bit = std::min(bits, static_cast<int>(8 * sizeof(Key)));
+  detail::with_cub_scratch(e, "sqs::radix_sort_keys", [&](void* temporary, std::size_t& bytes) {
+    return cub::DeviceRadixSort::SortKeys(temporary, bytes, k, n, 0, end_bit, e.stream);
+  });
+  if (k.Current() == keys) { return; }
+  check_cuda(
+      cudaMemcpyAsync(keys, k.Current(), static_cast<std::size_t>(n) * sizeof(Key), cudaMemcpyDeviceToDevice, e.stream),
+      "sqs::radix_sort_keys");
+}
+
 } // namespace sqs

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Activations and sums of rows in device memory: the twins of what nn/activation.hpp does on the host.
+/// Activations, dropout, sums and casts of rows in device memory: the twins of what nn/activation.hpp and nn/cast.hpp
+/// do on the host.
 
 #include <sqs/autodiff/result.hpp>
+#include <sqs/core/random.hpp>
 #include <sqs/sparse/cuda/packed.hpp>
 #include <sqs/sparse/detail/row_epilogue.hpp>
 
@@ -52,6 +54,30 @@ template <class T> struct add_kernel {
     if (i < n) { sum[i] = a[i] + b[i]; }
   }
 };
+/// Zero with probability `rate`, as the number of the element in the stream says; the rest times `scale`.
+template <class T> struct dropout_kernel {
+  static constexpr const char* name = "sqs::sparse::dropout";
+  const T* x;
+  T* y;
+  idx n;
+  random_stream stream;
+  double rate;
+  T scale;
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx i = thread_of_grid(t);
+    if (i < n) { y[i] = stream.uniform(i) < rate ? T(0) : scale * x[i]; }
+  }
+};
+template <class From, class To> struct cast_kernel {
+  static constexpr const char* name = "sqs::sparse::cast";
+  const From* x;
+  To* y;
+  idx n;
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx i = thread_of_grid(t);
+    if (i < n) { y[i] = static_cast<To>(x[i]); }
+  }
+};
 
 } // namespace detail
 
@@ -97,6 +123,56 @@ struct device_add_op {
   }
   template <device_executor E, class T, int R> auto backward(E&, const saved&, const tensor<T, R, device>& dy) const {
     return std::tuple{dy, dy};
+  }
+};
+
+/// Zeroes each element with probability `rate` and scales the rest by 1/(1-rate): the elements are those of
+/// `nn::dropout_op` with the same stream.
+///
+/// Gradient    x, through the same elements
+/// Errors      precondition_error for a rate outside [0, 1).
+struct device_dropout_op {
+  double rate = 0;
+  random_stream stream{};
+
+  struct saved {};
+  template <device_executor E, class T, int R> auto forward(E& e, const tensor<T, R, device>& x) const {
+    expects(rate >= 0 && rate < 1, "sqs::sparse::device_dropout_op: rate is ", rate, "; give 0 <= rate < 1");
+    return result{masked(e, x), saved{}};
+  }
+  template <device_executor E, class T, int R> auto backward(E& e, const saved&, const tensor<T, R, device>& dy) const {
+    return masked(e, dy);
+  }
+
+private:
+  template <class E, class T, int R> tensor<T, R, device> masked(E& e, const tensor<T, R, device>& x) const {
+    auto y = empty<T, R>(e, x.shape());
+    launch(e, detail::grid_blocks(x.size()), detail::grid_threads,
+           detail::dropout_kernel<T>{x.data(), y.data(), x.size(), stream, rate, static_cast<T>(1 / (1 - rate))});
+    return y;
+  }
+};
+
+/// y = x in the scalar type To, rounded to the nearest; see `nn::cast_op`.
+///
+/// Gradient    x: dy in x's type
+template <class To> struct device_cast_op {
+  template <class From> struct saved {};
+  template <device_executor E, class From, int R> auto forward(E& e, const tensor<From, R, device>& x) const {
+    return result{converted<To>(e, x), saved<From>{}};
+  }
+  template <device_executor E, class From, int R>
+  auto backward(E& e, const saved<From>&, const tensor<To, R, device>& dy) const {
+    return converted<From>(e, dy);
+  }
+
+private:
+  template <class Into, class E, class T, int R>
+  tensor<Into, R, device> converted(E& e, const tensor<T, R, device>& x) const {
+    auto y = empty<Into, R>(e, x.shape());
+    launch(e, detail::grid_blocks(x.size()), detail::grid_threads,
+           detail::cast_kernel<T, Into>{x.data(), y.data(), x.size()});
+    return y;
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/core/bfloat16.hpp>
+#include <sqs/sparse/cuda/bricks.hpp>
 #include <sqs/sparse/cuda/column_sums.hpp>
 #include <sqs/sparse/cuda/mma_kernels.hpp>
 #include <sqs/sparse/cuda/plan.hpp>
@@ -15,13 +16,16 @@ namespace sqs::sparse {
 
 /// Features may be stored as X where weights and sums are T.
 template <class X, class T>
-concept stored_as = std::is_same_v<X, T> ||(std::is_same_v<X, bfloat16>&& std::is_same_v<T, float>);
+concept stored_as = std::is_same_v<X, T> ||
+    ((std::is_same_v<X, bfloat16> || std::is_same_v<X, float16>)&&std::is_same_v<T, float>);
 
 /// What the factors of products are rounded to. Sums are float in any case (double for tensors of double).
 enum class product_precision {
-  full,    ///< nothing: products of the scalar type
-  tf32,    ///< 10 bits of the fraction, on tensor cores
-  bfloat16 ///< 7 bits of the fraction, on tensor cores
+  full,     ///< nothing: products of the scalar type
+  tf32,     ///< 10 bits of the fraction, on tensor cores
+  bfloat16, ///< 7 bits of the fraction, on tensor cores
+  float16   ///< 10 bits of the fraction, on tensor cores, at the speed of bfloat16; at most 65504, and coarse below
+            ///< 2^-14: scale losses so that gradients stay between
 };
 
 /// What follows a convolution, done before its results leave the registers: y = act(y scale + shift + residual).
@@ -39,8 +43,9 @@ template <class T> struct device_epilogue {
 ///             times the weight.
 /// Execution   Nothing waits for the device, no atomics: the same bits in every run. A row's sum starts from the bias;
 ///             then come the middle tap and the others in order. Weight gradients are summed over at most 32 ranges of
-///             tiles, added in order. Features may be bfloat16: sums, weights and their gradients are float. Products
-///             on tensor cores round rows, weights and gradients as `precision` says; depthwise ones do not use them.
+///             tiles, added in order. Features may be bfloat16 or float16: sums, weights and their gradients are float.
+///             Products on tensor cores round rows, weights and gradients as `precision` says; depthwise ones do not
+///             use them.
 /// Errors      precondition_error for shapes that do not belong together, and for tensor cores with double.
 /// Cost        2 outputs Cin Cout / groups flops per tap that a tile of 64 outputs has, the same back to x; weight
 ///             gradients only the pairs there are, and 64 MiB at most (or one gradient) for partial ones.
@@ -48,6 +53,7 @@ struct device_convolution_op {
   device_plan plan;
   idx groups = 1;
   product_precision precision = product_precision::full;
+  brick_policy bricks = brick_policy::automatic; ///< on plans that have some: see `with_bricks`
 
   template <class X, class T> struct saved {
     tensor<X, 2, device> x;
@@ -80,8 +86,7 @@ struct device_convolution_op {
     const detail::packed_epilogue<T> f{affine ? then.scale.data() : nullptr, affine ? then.shift.data() : nullptr,
                                        residual ? then.residual.data() : nullptr, then.act.kind,
                                        static_cast<T>(then.act.slope)};
-    multiply<false>(e, plan.forward.packed(plan.forward_flipped()), x, weight, bias.size() > 0 ? bias.data() : nullptr,
-                    y, f);
+    multiply<false>(e, plan.forward, plan.forward_flipped(), x, weight, bias.size() > 0 ? bias.data() : nullptr, y, f);
     return y;
   }
   template <device_executor E, class X, class T>
@@ -94,7 +99,7 @@ struct device_convolution_op {
     tensor<T, 1, device> db;
     if (needs[0]) {
       dx = empty<X, 2>(e, s.x.shape());
-      multiply<true>(e, plan.backward.packed(plan.backward_flipped()), dy, s.weight, nullptr, dx,
+      multiply<true>(e, plan.backward, plan.backward_flipped(), dy, s.weight, nullptr, dx,
                      detail::packed_epilogue<T>{});
     }
     if (needs[1]) { dw = weight_gradient(e, s, dy); }
@@ -116,29 +121,71 @@ private:
     if constexpr (std::is_same_v<T, float>) {
       if (precision == product_precision::tf32) { f(detail::tf32_words{}); }
       if (precision == product_precision::bfloat16) { f(detail::bfloat16_words{}); }
+      if (precision == product_precision::float16) { f(detail::float16_words{}); }
     }
     return precision != product_precision::full;
   }
   template <bool Transposed, class E, class X, class T>
-  void multiply(E& e, const detail::packed_table& table, const tensor<X, 2, device>& x,
+  void multiply(E& e, const neighbour_table& n, bool flipped, const tensor<X, 2, device>& x,
                 const tensor<T, 3, device>& weight, std::type_identity_t<const T*> bias, tensor<X, 2, device>& y,
                 const detail::packed_epilogue<T>& finish) const {
     const idx from = x.extent(1), to = y.extent(1);
     if (depthwise(from, to)) {
       launch(e, detail::grid_blocks(y.size()), detail::grid_threads,
-             detail::depthwise_kernel<X, T>{table, x.data(), weight.data(), bias, y.data(), to, finish});
+             detail::depthwise_kernel<X, T>{n.packed(flipped), x.data(), weight.data(), bias, y.data(), to, finish});
       return;
     }
+    if (take_bricks(from / groups, to / groups, idx{sizeof(X)})) {
+      return multiply_bricks<Transposed>(e, flipped, x, weight, bias, y, finish);
+    }
+    const auto take = [&](const detail::packed_table& table, const T* before, T* sums) {
+      const auto run = [&](const auto& k, int threads) { launch(e, k.blocks(), threads, k); };
+      const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
+        run(detail::mma_product_kernel<X, Words, Transposed>{table, x.data(), weight.data(), bias, y.data(), groups,
+                                                             from / groups, to / groups, finish, before, sums},
+            detail::mma_tile::threads);
+      });
+      if (done) { return; }
+      run(
+          detail::table_product_kernel<X, T, detail::product_mode{.transposed = Transposed}>{
+              table, x.data(), weight.data(), bias, y.data(), groups, from / groups, to / groups, finish, before, sums},
+          detail::product_tile::threads);
+    };
+    if (n.splits.empty()) { return take(n.packed(flipped), nullptr, nullptr); }
+    tensor<T, 2, device> between; // sums from one split to the next: in y, if it can hold them
+    if constexpr (std::is_same_v<X, T>) {
+      between = y;
+    } else {
+      between = empty<T, 2>(e, y.shape());
+    }
+    for (const auto& s : n.splits) {
+      const bool first = s.first == 0, last = s.first + s.taps == n.taps;
+      take(n.packed(s, flipped), first ? nullptr : between.data(), last ? nullptr : between.data());
+    }
+  }
+  bool take_bricks(idx depth, idx columns, idx element_bytes) const {
+    if (!plan.bricks || bricks == brick_policy::never) { return false; }
+    device_cost cost{.depth = depth, .columns = columns, .element_bytes = element_bytes};
+    if (precision != product_precision::full) { cost.flops_per_byte = 100; }
+    return bricks == brick_policy::always || detail::bricks_pay(plan.bricks, cost);
+  }
+  template <bool Transposed, class E, class X, class T>
+  void multiply_bricks(E& e, bool flipped, const tensor<X, 2, device>& x, const tensor<T, 3, device>& weight,
+                       const T* bias, tensor<X, 2, device>& y, const detail::packed_epilogue<T>& finish) const {
+    const idx depth = x.extent(1) / groups, columns = y.extent(1) / groups, count = plan.bricks.rows.extent(0);
+    const auto packed = detail::packed(plan.bricks, flipped);
+    fill(e, y.data(), y.size(), X(0)); // rows outside the grid and rows that do not exist are in no brick
     const auto run = [&](const auto& k, int threads) { launch(e, k.blocks(), threads, k); };
     const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
-      run(detail::mma_product_kernel<X, Words, Transposed>{table, x.data(), weight.data(), bias, y.data(), groups,
-                                                           from / groups, to / groups, finish},
+      run(
+          detail::mma_brick_kernel<X, Words, detail::product_mode{.transposed = Transposed}>{
+              packed, count, x.data(), weight.data(), bias, y.data(), groups, depth, columns, finish},
           detail::mma_tile::threads);
     });
     if (done) { return; }
     run(
-        detail::table_product_kernel<X, T, detail::product_mode{.transposed = Transposed}>{
-            table, x.data(), weight.data(), bias, y.data(), groups, from / groups, to / groups, finish},
+        detail::brick_product_kernel<X, T, detail::product_mode{.transposed = Transposed}>{
+            packed, count, x.data(), weight.data(), bias, y.data(), groups, depth, columns, finish},
         detail::product_tile::threads);
   }
   template <class E, class X, class T>

@@ -34,6 +34,24 @@ struct product_mode {
   planted_fault fault = planted_fault::none;
 };
 
+/// Which weights of a tap a panel holds: channels from k on of a group, and its columns from `column` on.
+struct weight_part {
+  idx groups, depth, columns, group, k, column;
+};
+/// panel[channel][j] = the weights of a tap; lanes follow each other in memory. Zero beyond the channels.
+template <bool Transposed, class T, team Team>
+SQS_DEVICE void load_weight_panel(Team& t, T* panel, const T* weight, idx tap, const weight_part& p) {
+  for (int i = t.thread(); i < product_tile::chunk * product_tile::columns; i += product_tile::threads) {
+    const int channel = Transposed ? i % product_tile::chunk : i / product_tile::columns;
+    const int j = Transposed ? i / product_tile::chunk : i % product_tile::columns;
+    const bool there = p.k + channel < p.depth && p.column + j < p.columns;
+    const idx at = Transposed
+                       ? (tap * p.columns + p.column + j) * p.groups * p.depth + p.group * p.depth + p.k + channel
+                       : (tap * p.depth + p.k + channel) * p.groups * p.columns + p.group * p.columns + p.column + j;
+    panel[channel * product_tile::columns + j] = there ? weight[at] : T(0);
+  }
+}
+
 /// y[out] = bias + the sum over taps of x[in] W[tap], then the epilogue; rows that do not exist become zero.
 ///
 /// Shapes      x [inputs, groups * depth] -> y [outputs, groups * columns]; X: what features are stored as, T: what is
@@ -47,6 +65,8 @@ template <class X, class T, product_mode Mode = product_mode{}> struct table_pro
   X* y;
   idx groups, depth, columns;
   packed_epilogue<T> finish;
+  const T* before = nullptr; ///< [outputs, groups * columns] where sums begin instead of the bias; null: there
+  T* sums = nullptr;         ///< where sums go on to the next split; null: this is the last
 
   idx column_tiles() const { return (columns + product_tile::columns - 1) / product_tile::columns; }
   idx blocks() const { return (table.outputs + product_tile::rows - 1) / product_tile::rows * groups * column_tiles(); }
@@ -57,15 +77,16 @@ template <class X, class T, product_mode Mode = product_mode{}> struct table_pro
     const idx tile = task / across / groups;
     const auto panels = product_panels<T>::of(t);
     T sum[product_tile::own][product_tile::own];
-    start(sum, group * columns, column + panels.column);
+    start(sum, tile * product_tile::rows + panels.row, group * columns, column + panels.column);
     for (idx n = 0; n < table.taps; ++n) {
-      const idx tap = table.tap_in_order(n);
+      const idx tap = table.slot(n);
       const unsigned quarters = table.used[tile * table.taps + tap];
       if (quarters == 0) { continue; }
       const bool mine = (quarters >> panels.row / device_quarter_rows & 1u) != 0; // the same for all lanes of a warp
       for (idx k = 0; k < depth; k += product_tile::chunk) {
         gather(t, panels.left, tile, tap, group, k);
-        load_weights(t, panels.right, table.weight_tap(tap), group, k, column);
+        load_weight_panel<Mode.transposed>(t, panels.right, weight, table.weights_of(n),
+                                           {groups, depth, columns, group, k, column});
         if constexpr (Mode.fault != planted_fault::no_first_barrier) { t.sync(); }
         if (mine) { panels.add_product(sum); }
         if constexpr (Mode.fault != planted_fault::no_last_barrier) { t.sync(); } // the panels are written again
@@ -75,9 +96,17 @@ template <class X, class T, product_mode Mode = product_mode{}> struct table_pro
   }
 
 private:
-  SQS_DEVICE void start(T (&sum)[product_tile::own][product_tile::own], idx first, idx column) const {
-    each_sum(sum,
-             [&](int, int c, T& v) { v = bias != nullptr && column + c < columns ? bias[first + column + c] : T(0); });
+  SQS_DEVICE void start(T (&sum)[product_tile::own][product_tile::own], idx first, idx group_column, idx column) const {
+    each_sum(sum, [&](int r, int c, T& v) {
+      const idx j = group_column + column + c;
+      v = T(0);
+      if (column + c >= columns) { return; }
+      if (before == nullptr) {
+        v = bias != nullptr ? bias[j] : T(0);
+      } else if (first + r < table.outputs) {
+        v = before[table.row(first + r) * groups * columns + j];
+      }
+    });
   }
   /// Channels k .. k + chunk - 1 of the rows the tile meets at a tap; zeros where there is none.
   template <team Team> SQS_DEVICE void gather(Team& t, T* left, idx tile, idx tap, idx group, idx k) const {
@@ -91,22 +120,15 @@ private:
           in < 0 ? T(0) : static_cast<T>(x[(in * groups + group) * depth + k + channel]);
     }
   }
-  /// The weights of these channels and of the block's columns; lanes follow each other in memory.
-  template <team Team> SQS_DEVICE void load_weights(Team& t, T* right, idx tap, idx group, idx k, idx column) const {
-    for (int i = t.thread(); i < product_tile::chunk * product_tile::columns; i += product_tile::threads) {
-      const int channel = Mode.transposed ? i % product_tile::chunk : i / product_tile::columns;
-      const int j = Mode.transposed ? i / product_tile::chunk : i % product_tile::columns;
-      const bool there = k + channel < depth && column + j < columns;
-      const idx at = Mode.transposed ? (tap * columns + column + j) * groups * depth + group * depth + k + channel
-                                     : (tap * depth + k + channel) * groups * columns + group * columns + column + j;
-      right[channel * product_tile::columns + j] = there ? weight[at] : T(0);
-    }
-  }
   SQS_DEVICE void write(T (&sum)[product_tile::own][product_tile::own], idx first, idx group_column, idx column) const {
     const idx stride = groups * columns, rows = table.status->rows;
     each_sum(sum, [&](int r, int c, const T& v) {
       if (first + r >= table.outputs || column + c >= columns) { return; }
       const idx row = table.row(first + r), j = group_column + column + c;
+      if (sums != nullptr) {
+        sums[row * stride + j] = v;
+        return;
+      }
       y[row * stride + j] = static_cast<X>(first + r < rows ? finish.finished(v, row, j, stride) : T(0));
     });
   }
@@ -131,10 +153,10 @@ template <class X, class T> struct depthwise_kernel {
     const idx at = i / channels, c = i % channels, row = table.row(at), tile = at / device_tile_rows;
     T sum = bias != nullptr ? bias[c] : T(0);
     for (idx n = 0; n < table.taps; ++n) {
-      const idx tap = table.tap_in_order(n);
+      const idx tap = table.slot(n);
       if (table.used[tile * table.taps + tap] == 0) { continue; }
       const std::int32_t in = table.input[tap * table.outputs + at];
-      if (in >= 0) { sum += static_cast<T>(x[in * channels + c]) * weight[table.weight_tap(tap) * channels + c]; }
+      if (in >= 0) { sum += static_cast<T>(x[in * channels + c]) * weight[table.weights_of(n) * channels + c]; }
     }
     y[row * channels + c] = static_cast<X>(at < table.status->rows ? finish.finished(sum, row, c, channels) : T(0));
   }

@@ -161,10 +161,10 @@ template <int D> struct device_interpolate_at_op {
     } else if (needs[1]) {
       dp = empty<T, 2>(e, s.points.shape());
       launch(e, detail::grid_blocks(n * warp_size), detail::grid_threads,
-             detail::point_gradient_kernel<T, D>{detail::packed_layout<D>(at.layout), detail::packed_map<D>(map),
-                                                 rule.missing == missing_neighbours::renormalise, s.terms.source.data(),
-                                                 s.terms.weight.data(), s.x.data(), dy.data(), s.points.data(), n, c,
-                                                 dp.data()});
+             detail::point_gradient_kernel<T, D>{
+                 detail::packed_box<D>(detail::packed_layout<D>(at.layout)), detail::packed_map<D>(map),
+                 rule.missing == missing_neighbours::renormalise, s.terms.source.data(), s.terms.weight.data(),
+                 s.x.data(), dy.data(), s.points.data(), n, c, dp.data()});
     }
     return std::tuple{std::move(dx), std::move(dp)};
   }

@@ -17,13 +17,14 @@ template <class T, int D> struct packed_corners {
   static constexpr int count = 1 << D;
   idx base[D];
   T part[D];   ///< position = base + part
+  T slope[D];  ///< d position / d point
   bool inside; ///< some corner may be a cell of the grid
 
   SQS_HD static int bit(int k, int axis) { return k >> (D - 1 - axis) & 1; }
   SQS_HD T weight(int k) const { return product(k, D); }
-  /// d weight / d point along one axis, where a step of the point is `slope` cells.
-  SQS_HD T weight_slope(int k, int axis, T slope) const {
-    return (bit(k, axis) == 1 ? slope : -slope) * product(k, axis);
+  /// d weight / d point along one axis.
+  SQS_HD T weight_slope(int k, int axis) const {
+    return (bit(k, axis) == 1 ? slope[axis] : -slope[axis]) * product(k, axis);
   }
 
 private:
@@ -36,6 +37,17 @@ private:
   }
 };
 
+/// The cells that positions may be near.
+template <int D> struct packed_box {
+  idx extent[D];
+  bool clamped; ///< positions beyond the middles of the outermost cells are moved there
+
+  packed_box() = default;
+  SQS_HD explicit packed_box(const packed_layout<D>& l) : clamped(false) {
+    for (int a = 0; a < D; ++a) { extent[a] = l.extent[a + 1]; }
+  }
+};
+
 /// `grid_map` for kernels.
 template <int D> struct packed_map {
   double scale[D], shift[D];
@@ -45,17 +57,22 @@ template <int D> struct packed_map {
     }
   }
   /// In double, and what only rounding keeps from the middle of a cell is there: as on the host.
-  template <class T, class P>
-  SQS_DEVICE packed_corners<T, D> around(const P* point, const packed_layout<D>& grid) const {
+  template <class T, class P> SQS_DEVICE packed_corners<T, D> around(const P* point, const packed_box<D>& grid) const {
     using std::abs, std::floor, std::round;
     packed_corners<T, D> box{};
     box.inside = true;
     for (int a = 0; a < D && box.inside; ++a) {
+      const auto most = static_cast<double>(grid.extent[a] - 1);
       double p = scale[a] * static_cast<double>(point[a]) + shift[a];
+      box.slope[a] = static_cast<T>(scale[a]);
+      if (grid.clamped && (p < 0 || p > most)) {
+        p = p < 0 ? 0 : most;
+        box.slope[a] = T(0);
+      }
       const double middle = round(p);
       if (abs(p - middle) < 1e-14 * (1 + abs(p))) { p = middle; }
       const double below = floor(p);
-      box.inside = below >= -1 && below <= static_cast<double>(grid.extent[a + 1] - 1);
+      box.inside = below >= -1 && below <= most;
       if (!box.inside) { break; }
       box.base[a] = static_cast<idx>(below);
       box.part[a] = static_cast<T>(p - below);
@@ -83,7 +100,7 @@ template <class T, int D, class P> struct corner_terms_kernel {
     constexpr int count = packed_corners<T, D>::count;
     const idx i = thread_of_grid(t);
     if (i >= outputs) { return; }
-    const auto box = map.template around<T>(point + i * stride, layout);
+    const auto box = map.template around<T>(point + i * stride, packed_box<D>(layout));
     const idx item = batch == nullptr ? 0 : batch[i * batch_stride];
     T w[count] = {};
     std::int32_t row[count];
@@ -223,7 +240,7 @@ private:
 /// The gradient of points through the weights: one warp per point.
 template <class T, int D> struct point_gradient_kernel {
   static constexpr const char* name = "sqs::sparse::point_gradient";
-  packed_layout<D> layout;
+  packed_box<D> grid;
   packed_map<D> map;
   bool shared; ///< weights were divided by their sum
   const std::int32_t* source;
@@ -236,7 +253,7 @@ template <class T, int D> struct point_gradient_kernel {
     const idx i = thread_of_grid(t) / warp_size;
     const int lane = t.thread() % warp_size;
     if (i >= outputs) { return; } // the whole warp
-    const auto box = map.template around<T>(point + i * D, layout);
+    const auto box = map.template around<T>(point + i * D, grid);
     T dw[count] = {}, sum(0), mean(0), gradient[D] = {};
     for (int k = 0; k < count; ++k) {
       const std::int32_t row = box.inside ? source[i * count + k] : -1;
@@ -251,7 +268,7 @@ template <class T, int D> struct point_gradient_kernel {
     for (int k = 0; k < count && !(shared && !(sum > T(0))); ++k) {
       if (!box.inside || source[i * count + k] < 0) { continue; }
       const T slope = shared ? (dw[k] - mean) / sum : dw[k];
-      for (int a = 0; a < D; ++a) { gradient[a] += slope * box.weight_slope(k, a, static_cast<T>(map.scale[a])); }
+      for (int a = 0; a < D; ++a) { gradient[a] += slope * box.weight_slope(k, a); }
     }
     if (lane == 0) {
       for (int a = 0; a < D; ++a) { dpoint[i * D + a] = gradient[a]; }

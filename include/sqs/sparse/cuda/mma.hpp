@@ -21,6 +21,16 @@ struct bfloat16_words {
     return std::bit_cast<float>(i == 0 ? word << 16 : word & 0xffff0000u);
   }
 };
+/// The same of half precision: finer, but beyond 65504 there is only infinity, and below 2^-14 it gets coarse.
+struct float16_words {
+  static constexpr int per_word = 2;
+  SQS_HD static std::uint32_t of(float low, float high) {
+    return float16(low).bits | static_cast<std::uint32_t>(float16(high).bits) << 16;
+  }
+  SQS_HD static float value(std::uint32_t word, int i) {
+    return std::bit_cast<float16>(static_cast<std::uint16_t>(i == 0 ? word : word >> 16));
+  }
+};
 /// Floats of which 10 bits of the fraction are kept, rounded to nearest, ties away from zero.
 struct tf32_words {
   static constexpr int per_word = 1;
@@ -66,16 +76,21 @@ SQS_DEVICE void mma_by_hand(Team& t, mma_sums& s, const std::uint32_t (&a)[4], c
 
 /// c += a b over 8 words. All lanes of the warp must call it; the block has at most `MostWarps` warps.
 ///
-/// Source      PTX ISA: mma.sync.m16n8k16 (bf16) and m16n8k8 (tf32), matrix fragments.
+/// Source      PTX ISA: mma.sync.m16n8k16 (bf16, f16) and m16n8k8 (tf32), matrix fragments.
 template <class Words, int MostWarps, team Team>
 SQS_DEVICE void mma_step(Team& t, mma_sums& s, const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   (void)t;
-  if constexpr (Words::per_word == 2) {
+  if constexpr (std::is_same_v<Words, float16_words>) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  } else if constexpr (std::is_same_v<Words, bfloat16_words>) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   } else {
+    static_assert(std::is_same_v<Words, tf32_words>);
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
@@ -98,8 +113,12 @@ template <class Words> struct mma_panels {
   mma_sums sum[2][4];
 
   template <team Team> SQS_DEVICE static mma_panels of(Team& t) {
+    return of(t, shared_array<struct mma_left, std::uint32_t, mma_tile::rows * mma_tile::pitch>(t));
+  }
+  /// With a left factor of another form: see `add_product`.
+  template <team Team> SQS_DEVICE static mma_panels of(Team& t, std::uint32_t* left) {
     const int warp = t.thread() / warp_size, lane = t.thread() % warp_size;
-    return {shared_array<struct mma_left, std::uint32_t, mma_tile::rows * mma_tile::pitch>(t),
+    return {left,
             shared_array<struct mma_right, std::uint32_t, mma_tile::columns * mma_tile::pitch>(t),
             warp / 2 * 32,
             warp % 2 * 32,
@@ -109,6 +128,10 @@ template <class Words> struct mma_panels {
   }
   /// sum += left right, for the quarters of 16 rows whose bit is set. Between barriers.
   template <team Team> SQS_DEVICE void add_product(Team& t, unsigned quarters) {
+    add_product(t, quarters, [&](int r) { return left + r * mma_tile::pitch; });
+  }
+  /// The same with the words of row r of the left factor at `row_at(r)`.
+  template <team Team, class RowAt> SQS_DEVICE void add_product(Team& t, unsigned quarters, RowAt&& row_at) {
     if ((quarters >> row / 16 & 3u) == 0) { return; }
     for (int step = 0; step < mma_tile::words; step += 8) {
       std::uint32_t b[4][2];
@@ -120,8 +143,9 @@ template <class Words> struct mma_panels {
       SQS_UNROLL
       for (int m = 0; m < 2; ++m) {
         if ((quarters >> (row / 16 + m) & 1u) == 0) { continue; } // the same for all lanes of the warp
-        const std::uint32_t* const from = left + (row + 16 * m + group) * mma_tile::pitch + step + place;
-        const std::uint32_t a[4] = {from[0], from[8 * mma_tile::pitch], from[4], from[8 * mma_tile::pitch + 4]};
+        const std::uint32_t* const from = row_at(row + 16 * m + group) + step + place;
+        const std::uint32_t* const below = row_at(row + 16 * m + group + 8) + step + place;
+        const std::uint32_t a[4] = {from[0], below[0], from[4], below[4]};
         SQS_UNROLL
         for (int n = 0; n < 4; ++n) { mma_step<Words, mma_tile::threads / warp_size>(t, sum[m][n], a, b[n]); }
       }

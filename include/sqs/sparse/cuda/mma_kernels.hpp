@@ -9,6 +9,22 @@
 
 namespace sqs::sparse::detail {
 
+/// panel[j][word] = the weights of a tap, rounded. Zero beyond the channels.
+template <class Words, bool Transposed, team Team>
+SQS_DEVICE void load_weight_words(Team& t, std::uint32_t* panel, const float* weight, idx tap, const weight_part& p) {
+  for (int i = t.thread(); i < mma_tile::columns * mma_tile::words; i += mma_tile::threads) {
+    const int word = Transposed ? i % mma_tile::words : i / mma_tile::columns;
+    const int j = Transposed ? i / mma_tile::words : i % mma_tile::columns;
+    const auto value = [&](idx c) {
+      if (c >= p.depth || p.column + j >= p.columns) { return 0.0f; }
+      return Transposed ? weight[((tap * p.columns + p.column + j) * p.groups + p.group) * p.depth + c]
+                        : weight[((tap * p.depth + c) * p.groups + p.group) * p.columns + p.column + j];
+    };
+    const idx channel = p.k + word * Words::per_word;
+    panel[j * mma_tile::pitch + word] = Words::of(value(channel), Words::per_word > 1 ? value(channel + 1) : 0.0f);
+  }
+}
+
 /// y[out] = bias + the sum over taps of x[in] W[tap], then the epilogue; rows that do not exist become zero.
 ///
 /// Shapes      as `table_product_kernel`
@@ -21,6 +37,8 @@ template <class X, class Words, bool Transposed> struct mma_product_kernel {
   X* y;
   idx groups, depth, columns;
   packed_epilogue<float> finish;
+  const float* before = nullptr; ///< as in `table_product_kernel`
+  float* sums = nullptr;
 
   idx blocks() const {
     return (table.outputs + mma_tile::rows - 1) / mma_tile::rows * groups *
@@ -32,14 +50,15 @@ template <class X, class Words, bool Transposed> struct mma_product_kernel {
     const idx column = task % across * mma_tile::columns, group = task / across % groups;
     const idx tile = task / across / groups;
     auto panels = mma_panels<Words>::of(t);
-    start(panels, group * columns, column);
+    start(panels, tile * mma_tile::rows, group * columns, column);
     for (idx n = 0; n < table.taps; ++n) {
-      const idx tap = table.tap_in_order(n);
+      const idx tap = table.slot(n);
       const unsigned quarters = table.used[tile * table.taps + tap];
       if (quarters == 0) { continue; }
       for (idx k = 0; k < depth; k += channels) {
         gather(t, panels.left, tile, tap, group, k);
-        load_weights(t, panels.right, table.weight_tap(tap), group, k, column);
+        load_weight_words<Words, Transposed>(t, panels.right, weight, table.weights_of(n),
+                                             {groups, depth, columns, group, k, column});
         t.sync();
         panels.add_product(t, quarters);
         t.sync();
@@ -49,9 +68,13 @@ template <class X, class Words, bool Transposed> struct mma_product_kernel {
   }
 
 private:
-  SQS_DEVICE void start(mma_panels<Words>& panels, idx first, idx column) const {
-    if (bias == nullptr) { return; }
-    panels.each_sum([&](int, int c, float& sum) { sum = column + c < columns ? bias[first + column + c] : 0.0f; });
+  SQS_DEVICE void start(mma_panels<Words>& panels, idx first, idx group_column, idx column) const {
+    if (bias == nullptr && before == nullptr) { return; }
+    panels.each_sum([&](int r, int c, float& sum) {
+      const idx j = group_column + column + c;
+      if (column + c >= columns || first + r >= table.outputs) { return; }
+      sum = before == nullptr ? bias[j] : before[table.row(first + r) * groups * columns + j];
+    });
   }
   template <team Team> SQS_DEVICE void gather(Team& t, std::uint32_t* left, idx tile, idx tap, idx group, idx k) const {
     const int word = t.thread() % mma_tile::words;
@@ -63,25 +86,15 @@ private:
       left[r * mma_tile::pitch + word] = Words::of(value(channel), Words::per_word > 1 ? value(channel + 1) : 0.0f);
     }
   }
-  template <team Team>
-  SQS_DEVICE void load_weights(Team& t, std::uint32_t* right, idx tap, idx group, idx k, idx column) const {
-    for (int i = t.thread(); i < mma_tile::columns * mma_tile::words; i += mma_tile::threads) {
-      const int word = Transposed ? i % mma_tile::words : i / mma_tile::columns;
-      const int j = Transposed ? i / mma_tile::words : i % mma_tile::columns;
-      const auto value = [&](idx c) {
-        if (c >= depth || column + j >= columns) { return 0.0f; }
-        return Transposed ? weight[((tap * columns + column + j) * groups + group) * depth + c]
-                          : weight[((tap * depth + c) * groups + group) * columns + column + j];
-      };
-      const idx channel = k + word * Words::per_word;
-      right[j * mma_tile::pitch + word] = Words::of(value(channel), Words::per_word > 1 ? value(channel + 1) : 0.0f);
-    }
-  }
   SQS_DEVICE void write(mma_panels<Words>& panels, idx first, idx group_column, idx column) const {
     const idx stride = groups * columns, rows = table.status->rows;
     panels.each_sum([&](int r, int c, const float& sum) {
       if (first + r >= table.outputs || column + c >= columns) { return; }
       const idx row = table.row(first + r), j = group_column + column + c;
+      if (sums != nullptr) {
+        sums[row * stride + j] = sum;
+        return;
+      }
       y[row * stride + j] = static_cast<X>(first + r < rows ? finish.finished(sum, row, j, stride) : 0.0f);
     });
   }

@@ -6,7 +6,18 @@
 #include <sqs/sparse/cuda/sites.hpp>
 #include <sqs/sparse/cuda/table_kernels.hpp>
 
+#include <vector>
+
 namespace sqs::sparse {
+
+/// Some taps of a neighbour table, with the outputs in an order of their own: those that have the same of these taps
+/// stand side by side.
+struct tap_split {
+  idx first = 0, taps = 0;               ///< steps of the sums
+  tensor<std::int32_t, 2, device> input; ///< [taps, outputs]
+  tensor<std::int32_t, 1, device> order; ///< [outputs]
+  tensor<std::uint8_t, 2, device> used;  ///< [tiles, taps]
+};
 
 /// The input row that every output meets at every tap, or -1. Outputs stand in the order of their keys: neighbours in
 /// space are neighbours in the table, and tiles of them lack the same taps.
@@ -16,12 +27,27 @@ struct neighbour_table {
   tensor<std::int32_t, 1, device> order; ///< [outputs] row of the i-th output; empty: 0, 1, 2, ...
   tensor<site_status, 1, device> status; ///< [1] of the outputs
   tensor<std::uint8_t, 2, device> used;  ///< [tiles, taps] bit q: some output of the tile's quarter q has the tap
+  std::vector<tap_split> splits = {};    ///< the same pairs in parts; none: products take the table as a whole
 
   idx tiles() const { return (outputs + device_tile_rows - 1) / device_tile_rows; }
   /// For kernels. `flipped`: tap k belongs to the weights of tap taps - 1 - k.
   detail::packed_table packed(bool flipped) const {
     return {input.data(), order ? order.data() : nullptr, status.data(), used.data(), outputs, taps, flipped};
   }
+  detail::packed_table packed(const tap_split& s, bool flipped) const {
+    return {s.input.data(), s.order.data(), status.data(), s.used.data(), outputs, s.taps, flipped, s.first, taps};
+  }
+};
+
+/// The sites of a submanifold plan in bricks of 4 x 4 x 4 cells: see `with_bricks`.
+struct device_bricks {
+  tensor<std::int32_t, 2, device> rows;  ///< [bricks, cells] row in every cell of a brick and around it, -1: none
+  tensor<site_status, 1, device> status; ///< [1] of the bricks
+  std::array<idx, 3> taps{}, dilation{};
+  idx count = 0;    ///< of the bricks, if the host knows
+  idx products = 0; ///< rows times taps that the table multiplies, if the host knows
+
+  explicit operator bool() const { return static_cast<bool>(rows); }
 };
 
 /// What an operator needs: the table of the outputs and, for the way back, that of the inputs. `mirrored` and `flipped`
@@ -30,11 +56,12 @@ struct device_plan {
   neighbour_table forward, backward;
   bool mirrored = false;
   bool flipped = false;
+  device_bricks bricks = {}; ///< the same pairs once more, for both directions
 
   bool forward_flipped() const { return flipped; }
   bool backward_flipped() const { return mirrored != flipped; }
   /// The plan of the adjoint: inputs and outputs change places, every pair keeps the weights of its tap.
-  device_plan adjoint() const { return {backward, forward, mirrored, mirrored && !flipped}; }
+  device_plan adjoint() const { return {backward, forward, mirrored, mirrored && !flipped, bricks}; }
 };
 
 /// A plan and the sites of its two ends. Copies share everything.
@@ -61,6 +88,7 @@ template <device_executor E> neighbour_table sorted_by_taps(E& e, const neighbou
   radix_sort_pairs(e, key.data(), number.data(), other_key.data(), other_number.data(), n.outputs,
                    tap_keys_kernel::bits + 1);
   neighbour_table s = n;
+  s.splits.clear();
   s.input = empty<std::int32_t, 2>(e, {n.taps, n.outputs});
   s.order = empty<std::int32_t, 1>(e, {n.outputs});
   launch(e, grid_blocks(n.input.size()), grid_threads,
@@ -186,6 +214,7 @@ template <int D, device_executor E> device_plan restricted_device_plan(E& e, con
           ", to be restricted to ", detail::extents_text(taps.extent),
           "; give a submanifold plan, its kernel, and one shorter by an even number on every axis");
   neighbour_table n = plan.forward;
+  n.splits.clear();
   n.taps = taps.count();
   n.input = empty<std::int32_t, 2>(e, {n.taps, n.outputs});
   detail::restrict_kernel<D> k{{}, {}, plan.forward.input.data(), n.outputs, n.taps, n.input.data()};
@@ -194,6 +223,18 @@ template <int D, device_executor E> device_plan restricted_device_plan(E& e, con
   launch(e, detail::grid_blocks(n.input.size()), detail::grid_threads, k);
   detail::find_used_taps(e, n);
   return {n, n, true, plan.flipped};
+}
+
+/// Plan of convolutions of one tap (1 x 1 x 1): row i meets row i, as far as rows exist; see `make_pointwise_plan`.
+///
+/// Execution   Nothing waits for the device.
+/// Cost        One pass, no search: 4 bytes per row.
+template <int D, device_executor E> device_plan make_device_pointwise_plan(E& e, const device_sites<D>& s) {
+  neighbour_table n{s.capacity, s.capacity, 1, empty<std::int32_t, 2>(e, {1, s.capacity}), {}, s.status, {}};
+  launch(e, detail::grid_blocks(s.capacity), detail::grid_threads,
+         detail::pointwise_kernel{s.status.data(), s.capacity, n.input.data()});
+  detail::find_used_taps(e, n);
+  return {n, n, true};
 }
 
 /// The same plan with its outputs in another order: those that have the same taps stand together, so that the tiles of
@@ -209,7 +250,7 @@ template <int D, device_executor E> device_plan restricted_device_plan(E& e, con
 template <device_executor E> device_plan sorted_by_taps(E& e, const device_plan& p) {
   auto forward = detail::sorted_by_taps(e, p.forward);
   auto backward = p.mirrored ? forward : detail::sorted_by_taps(e, p.backward);
-  return {std::move(forward), std::move(backward), p.mirrored, p.flipped};
+  return {std::move(forward), std::move(backward), p.mirrored, p.flipped, p.bricks};
 }
 
 } // namespace sqs::sparse

@@ -57,8 +57,7 @@ template <int D, device_executor E>
 device_sites<D> sites_of_any_keys(E& e, const key_layout<D>& layout, tensor<key_type, 1, device> keys, idx capacity) {
   const idx n = keys.size();
   auto other = empty<key_type, 1>(e, {n});
-  auto unused = zeros<std::uint8_t, 1>(e, {n}), unused_other = zeros<std::uint8_t, 1>(e, {n});
-  radix_sort_pairs(e, keys.data(), unused.data(), other.data(), unused_other.data(), n, layout.key_bits() + 1);
+  radix_sort_keys(e, keys.data(), other.data(), n, layout.key_bits() + 1);
   auto place = empty<std::int32_t, 1>(e, {n}), total = empty<std::int32_t, 1>(e, {1});
   return sites_of_sorted_keys(e, layout, keys, capacity, place, total);
 }

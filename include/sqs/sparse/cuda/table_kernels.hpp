@@ -78,20 +78,30 @@ private:
   }
 };
 
-/// `neighbour_table` for kernels.
+/// The n-th tap in the order sums take them: the middle one, which in a submanifold convolution every output has, is
+/// first.
+SQS_HD inline idx tap_at_step(idx n, idx taps) {
+  const idx middle = taps / 2;
+  return n == 0 ? middle : n <= middle ? n - 1 : n;
+}
+
+/// `neighbour_table`, or one of its splits, for kernels.
 struct packed_table {
   const std::int32_t *input, *order; ///< order null: 0, 1, 2, ...
   const site_status* status;         ///< of the outputs
   const std::uint8_t* used;
   idx outputs, taps;
-  bool flipped; ///< tap k belongs to the weights of tap taps - 1 - k
+  bool flipped;  ///< tap k belongs to the weights of tap taps - 1 - k
+  idx first = 0; ///< of a split: the step of its first tap
+  idx all = 0;   ///< of a split: the taps of the whole kernel; 0: this is the whole
 
   SQS_DEVICE idx row(idx at) const { return order == nullptr ? at : order[at]; }
   SQS_DEVICE idx weight_tap(idx tap) const { return flipped ? taps - 1 - tap : tap; }
-  /// Taps in the order sums take them: the middle one, which in a submanifold convolution every output has, is first.
-  SQS_DEVICE idx tap_in_order(idx n) const {
-    const idx middle = taps / 2;
-    return n == 0 ? middle : n <= middle ? n - 1 : n;
+  /// Where the tap of a step of the sums stands in the table, and whose weights it meets.
+  SQS_DEVICE idx slot(idx step) const { return all == 0 ? tap_at_step(step, taps) : step; }
+  SQS_DEVICE idx weights_of(idx step) const {
+    const idx whole = all == 0 ? taps : all, tap = tap_at_step(first + step, whole);
+    return flipped ? whole - 1 - tap : tap;
   }
 };
 
@@ -174,6 +184,36 @@ struct tap_keys_kernel {
   }
 };
 
+/// Some taps of a table: those of the steps `first`, `first` + 1, ... of the sums.
+struct slice_taps_kernel {
+  static constexpr const char* name = "sqs::sparse::split_by_taps";
+  const std::int32_t* from; ///< [all, outputs]
+  idx outputs, first, taps, all;
+  std::int32_t* to; ///< [taps, outputs]
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx i = thread_of_grid(t);
+    if (i < taps * outputs) { to[i] = from[tap_at_step(first + i / outputs, all) * outputs + i % outputs]; }
+  }
+};
+
+/// *count = the bits set in `used`: products of a quarter tile with a tap. By one block.
+struct count_products_kernel {
+  static constexpr const char* name = "sqs::sparse::count_products";
+  const std::uint8_t* used;
+  idx n;
+  idx* count;
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    idx mine = 0;
+    for (idx i = t.thread(); i < n; i += t.size()) {
+      for (unsigned bits = used[i]; bits != 0; bits &= bits - 1) { ++mine; }
+    }
+    const idx all = block_sum(t, mine);
+    if (t.thread() == 0) { *count += all; }
+  }
+};
+
 /// A table with its outputs in another order: output i is what output number[i] was.
 struct reorder_kernel {
   static constexpr const char* name = "sqs::sparse::sorted_by_taps";
@@ -187,6 +227,19 @@ struct reorder_kernel {
     const idx from = number[i % outputs];
     new_input[i] = input[i - i % outputs + from];
     if (i < outputs) { new_order[i] = order == nullptr ? static_cast<std::int32_t>(from) : order[from]; }
+  }
+};
+
+/// The table of one tap: row i sees row i, as far as rows exist.
+struct pointwise_kernel {
+  static constexpr const char* name = "sqs::sparse::make_device_pointwise_plan";
+  const site_status* status;
+  idx rows;
+  std::int32_t* input; ///< [1, rows]
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    const idx i = thread_of_grid(t);
+    if (i < rows) { input[i] = i < status->rows ? static_cast<std::int32_t>(i) : -1; }
   }
 };
 

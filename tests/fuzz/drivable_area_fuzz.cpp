@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "prediction_readers.hpp"
+
+SQS_FUZZ_TARGET(drivable_area)
