@@ -39,7 +39,8 @@ template <class Op, class... Args> void both_ways(sqs::cuda& e, const Op& op, co
   const auto sites = sparse::make_device_sites<3>(e, in.coordinates, in.grid, 1, in.count);
   sparse::check_sites(e, sites);
   auto plan = sparse::make_device_submanifold_plan<3>(e, sites, in.relation.taps);
-  plan = sparse::sorted_by_taps(e, plan);
+  plan = sparse::restricted_device_plan<3>(e, plan, in.relation.taps, in.relation.taps);
+  plan = sparse::with_bricks(e, sparse::split_by_taps(e, sparse::sorted_by_taps(e, plan), 2), sites, in.relation.taps);
   auto down = sparse::make_device_convolution_plan<3>(e, sites, in.relation);
   auto up = sparse::make_device_transposed_plan<3>(e, sites, in.relation);
   auto back = sparse::make_device_inverse_plan<3>(down);

@@ -99,7 +99,9 @@ void write_pictures(cpu& exec, const options& o, gallery& pictures, const table&
     const std::string name = data.scene(static_cast<idx>(i)) + "/" + truth[i].token;
     pictures.add(name, frame_ap(exec, truth[i], found_of(i)), i);
   }
-  pictures.write(t, "mean AP of its classes", "Colours: classes.", [&](std::size_t i) {
+  legend colours;
+  for (const auto name : detection_class_names) { colours.emplace_back(name, pipeline::category_colour(name)); }
+  pictures.write(t, "mean AP of its classes", "", colours, [&](std::size_t i) {
     return frame_pictures(data, static_cast<idx>(i), truth[i], found_of(i), o.least_score);
   });
 }

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -54,6 +55,8 @@ struct shown {
   std::string name, caption; ///< `name` becomes part of the file's name
   image picture;
 };
+/// Names and colours of classes.
+using legend = std::vector<std::pair<std::string, std::array<std::uint8_t, 3>>>;
 /// The page of --pictures: the table, and truth beside prediction for the frames that did worst and best.
 class gallery {
 public:
@@ -63,7 +66,7 @@ public:
   /// How well frame `index` was predicted. Frames without a score (NaN) are never shown.
   void add(std::string name, double score, std::size_t index);
   /// FOLDER/index.html and FOLDER/{worst,best}RANK_NAME.png. `measure` is what the scores are.
-  void write(const table& t, const std::string& measure, const std::string& about,
+  void write(const table& t, const std::string& measure, const std::string& about, const legend& colours,
              const std::function<std::vector<shown>(std::size_t index)>& draw) const;
 
 private:
@@ -81,6 +84,8 @@ private:
 /// judged are left out of both.
 std::vector<shown> truth_beside_prediction(cpu& exec, occupancy_labels truth, occupancy_labels found,
                                            metric::occupancy_mask mask);
+/// What the colours of these pictures stand for; `truth` says which classes there are.
+legend colours_of(const occupancy_labels& truth);
 /// The picture in perspective alone.
 image perspectives(cpu& exec, const occupancy_labels& truth, const occupancy_labels& found);
 

@@ -150,7 +150,8 @@ table occupancy(const options& o) {
   t.rows.push_back({"occupied", {s.geometric_iou}});
   t.rows.push_back({"occupied, precision", {s.precision}});
   t.rows.push_back({"occupied, recall", {s.recall}});
-  pictures.write(t, "mIoU", "Voxels that are not judged are left out of both.", [&](std::size_t i) {
+  const legend colours = pictures.wanted() ? colours_of(truth_of(files[0])) : legend{};
+  pictures.write(t, "mIoU", "Voxels that are not judged are left out of both.", colours, [&](std::size_t i) {
     return truth_beside_prediction(exec, truth_of(files[i]), found_of(files[i]), mask);
   });
   return t;

@@ -25,7 +25,7 @@ void gallery::add(std::string name, double score, std::size_t index) {
   if (wanted() && !std::isnan(score)) { frames_.push_back({std::move(name), score, index}); }
 }
 
-void gallery::write(const table& t, const std::string& measure, const std::string& about,
+void gallery::write(const table& t, const std::string& measure, const std::string& about, const legend& colours,
                     const std::function<std::vector<shown>(std::size_t)>& draw) const {
   if (!wanted()) { return; }
   auto sorted = frames_;
@@ -39,7 +39,7 @@ void gallery::write(const table& t, const std::string& measure, const std::strin
     auto& row = rows.emplace_back(1, name);
     for (const double v : values) { row.push_back(std::isnan(v) ? "-" : fmt::format("{:.4f}", v)); }
   }
-  page.table(header, rows).text("Truth on the left, prediction on the right. " + about);
+  page.table(header, rows).text("Truth on the left, prediction on the right. " + about).legend(colours);
   options o;
   o.quiet = quiet_;
   auto bar = progress(o, "pictures", worst + best);
@@ -99,6 +99,19 @@ image perspectives(cpu& exec, const occupancy_labels& truth, const occupancy_lab
   const auto view = behind(truth.grid);
   return pipeline::beside(pipeline::occupancy_picture(exec, truth, colours, view),
                           pipeline::occupancy_picture(exec, found, colours, view));
+}
+
+legend colours_of(const occupancy_labels& truth) {
+  const auto palette = pipeline::palette_of(truth);
+  const auto named = [&](const auto& names) {
+    legend out;
+    for (std::size_t i = 0; i < std::min(std::size(names), palette.size()); ++i) {
+      if (static_cast<int>(i) != truth.free) { out.emplace_back(std::string(names[i]), palette[i]); }
+    }
+    return out;
+  };
+  if (truth.free == open_occ_free) { return named(open_occ_class_names); }
+  return truth.free == 0 ? named(semantic_kitti_class_names) : named(occupancy_class_names);
 }
 
 std::vector<shown> truth_beside_prediction(cpu& exec, occupancy_labels truth, occupancy_labels found,

@@ -62,7 +62,8 @@ table rays(const options& o) {
   t.rows.push_back({"mean", {s.at[0], s.at[1], s.at[2], s.mave_tp, s.mave_all}});
   t.rows.push_back({"RayIoU", {s.ray_iou}});
   if (!occ3d) { t.rows.push_back({"OccScore (AVE tp)", {metric::occ_score(s.ray_iou, s.mave_tp)}}); }
-  pictures.write(t, "RayIoU", "All voxels are shown; rays judge those they meet.", [&](std::size_t n) {
+  const legend colours = pictures.wanted() ? colours_of(read(fs::path(o.ground_truth) / files[0])) : legend{};
+  pictures.write(t, "RayIoU", "All voxels are shown; rays judge those they meet.", colours, [&](std::size_t n) {
     return truth_beside_prediction(exec, read(fs::path(o.ground_truth) / files[n]),
                                    read(fs::path(o.prediction) / files[n]), metric::occupancy_mask::none);
   });
@@ -146,7 +147,8 @@ table forecast(const options& o) {
                 {"0 s", "1 s", "2 s", "3 s", "mean 1-3 s"},
                 {{"mIoU", row([](const auto& at) { return at.miou; }, s.miou)},
                  {"IoU", row([](const auto& at) { return at.geometric_iou; }, s.iou)}}};
-  pictures.write(t, "mIoU 1-3 s", "All voxels are judged.", [&](std::size_t n) {
+  const legend colours = pictures.wanted() ? colours_of(truth_at(foreseen.frames[0])) : legend{};
+  pictures.write(t, "mIoU 1-3 s", "All voxels are judged.", colours, [&](std::size_t n) {
     std::vector<shown> ahead;
     for (std::size_t second = 1; second < 4; ++second) {
       const auto i = static_cast<idx>(n);

@@ -5,6 +5,8 @@
 
 #include "../support/check.hpp"
 
+#include <cstdlib>
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -120,6 +122,19 @@ TEST(check_town, the_marker) {
   EXPECT_THAT(all_of(set.found()),
               AllOf(HasSubstr("sqs_town.txt is missing; make_town will not replace this town\n    make_town --out "),
                     HasSubstr("_again ")));
+}
+
+TEST(check_town, can_bus_of_somebody_else_is_not_removed_with_the_town) {
+  const little_town set(test_name());
+  const auto file = set.root / "can_bus/scene-1_pose.json";
+  fs::create_directories(file.parent_path());
+  set.write(file, "garbage");
+  const auto r = set.found();
+  ASSERT_EQ(r.problem_count, 1u) << all_of(r);
+  EXPECT_EQ(r.problems[0].repair, "mv " + file.string() + " " + file.string() +
+                                      ".damaged   # make_town writes no CAN bus: bring it again from where it came");
+  ASSERT_EQ(std::system(r.problems[0].repair.c_str()), 0);
+  EXPECT_TRUE(set.found().good()) << all_of(set.found());
 }
 
 } // namespace

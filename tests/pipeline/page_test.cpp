@@ -27,6 +27,13 @@ TEST(page, tables_name_their_rows) {
                                   "<tr><th>bus</th><td>3</td></tr></table>"));
 }
 
+TEST(page, a_legend_has_a_patch_of_each_colour) {
+  page p("t");
+  p.legend({{"car & co", {0, 160, 255}}, {"free", {7, 8, 9}}});
+  EXPECT_THAT(p.html(), HasSubstr("<span style=\"color:#00a0ff\">&#9632;</span> car &amp; co</span>"));
+  EXPECT_THAT(p.html(), HasSubstr("#070809"));
+}
+
 TEST(page, curves_run_from_corner_to_corner) {
   page p("t");
   p.curve("loss", {{0, 100}, {5, 10}, {10, 1}});

@@ -123,6 +123,12 @@ TEST(cuda_bricks, misuse_is_told) {
       message_of([&] { sparse::with_bricks(e, cube, s, sparse::taps<3, 3, 1>{}); }),
       HasSubstr("sqs::sparse::with_bricks: a plan of 27 taps and 40 outputs, for 40 sites and the kernel 3 x 3 x "
                 "1; give a submanifold plan, its sites and its kernel"));
+  for (const idx d : {0, -1}) {
+    EXPECT_THAT(message_of([&] {
+                  sparse::with_bricks(e, cube, s, sparse::taps<3, 3, 3>{}, brick_policy::always, {d, 1, 1});
+                }),
+                HasSubstr("axis 0 has kernel 3, stride 1, dilation " + std::to_string(d)));
+  }
   const auto wide = sparse::make_device_submanifold_plan<3>(e, s, sparse::taps<5, 5, 5>{});
   EXPECT_THAT(message_of([&] { sparse::with_bricks(e, wide, s, sparse::taps<5, 5, 5>{}, brick_policy::always); }),
               HasSubstr("sqs::sparse::with_bricks: a brick and the cells around it that the kernel 5 x 5 x 5 with "

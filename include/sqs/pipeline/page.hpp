@@ -5,7 +5,9 @@
 /// programs.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -72,6 +74,18 @@ public:
                "\"><figcaption>" + detail::escaped(caption) + "</figcaption></figure>";
     }
     body_ += "</div>";
+    return *this;
+  }
+  /// What colours stand for: a patch of each, red, green, blue, and its name.
+  page& legend(const std::vector<std::pair<std::string, std::array<std::uint8_t, 3>>>& colours) {
+    body_ += "<p>";
+    for (const auto& [name, c] : colours) {
+      char rgb[8];
+      std::snprintf(rgb, sizeof rgb, "#%02x%02x%02x", c[0], c[1], c[2]);
+      body_ += std::string("<span style=\"white-space:nowrap\"><span style=\"color:") + rgb + "\">&#9632;</span> " +
+               detail::escaped(name) + "</span> &nbsp; ";
+    }
+    body_ += "</p>";
     return *this;
   }
   /// Rows of cells; the first cell of a row names it. `header` may be empty.

@@ -62,8 +62,8 @@ device_bricks make_bricks(E& e, const device_sites<3>& s, const tap_set<3>& taps
 /// Results     Those of the plan as it was where layers have at most 16 channels (of a group; 32 on tensor cores of
 ///             16-bit numbers), bit for bit; with more, sums run over 16 channels of all taps before the next 16.
 ///             Weight gradients, pooling and depthwise layers use the table.
-/// Errors      precondition_error if the plan is not the submanifold plan of so many sites and taps, or a brick with
-///             what is around it has more than 256 cells (a kernel of 3 x 3 x 3 needs 216). Of rows that share a voxel,
+/// Errors      precondition_error if the plan is not the submanifold plan of so many sites and taps, for a dilation below
+///             1, or if a brick with what is around it has more than 256 cells (a kernel of 3 x 3 x 3 needs 216). Of rows that share a voxel,
 ///             which `check_sites` tells, only the lowest gets a sum; the others become zero.
 /// Execution   `always` waits for nothing; `automatic` waits for the device.
 /// Cost        A sort of the sites' keys; 864 bytes per brick for a kernel of 3 x 3 x 3.
@@ -75,6 +75,7 @@ template <device_executor E> device_plan with_bricks(E& e, device_plan plan, con
           "sqs::sparse::with_bricks: a plan of ", plan.forward.taps, " taps and ", plan.forward.outputs, " outputs",
           plan.mirrored ? "" : ", not submanifold", ", for ", s.capacity, " sites and the kernel ",
           detail::extents_text(taps.extent), "; give a submanifold plan, its sites and its kernel");
+  submanifold_relation<3>(taps, dilation).check();
   idx cells = 1;
   for (std::size_t a = 0; a < 3; ++a) {
     const idx reach = std::min<idx>((taps.extent[a] - 1) * std::min<idx>(dilation[a], 1 << 10), 1 << 10);

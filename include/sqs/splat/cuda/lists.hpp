@@ -102,7 +102,7 @@ template <class E, class T> device_band<T> make_band(E& e, const device_lists<T>
                      .first = empty<idx, 1>(e, {n}),
                      .begin = zeros<idx, 1>(e, {grid.tiles() + 1}),
                      .list = empty<std::int32_t, 1>(e, {capacity}),
-                     .entry = empty<std::int32_t, 1>(e, {capacity})};
+                     .entry = zeros<std::int32_t, 1>(e, {capacity})}; // sorted as a whole, also where there is none
   if (clip) {
     out.boxes = empty<tile_box, 1>(e, {n}), out.coverage = empty<std::uint64_t, 1>(e, {n});
     launch(e, blocks(n, threads), threads,

@@ -224,7 +224,7 @@ private:
     r.shear = at.shear, r.depth = f.p.z, r.gaussian = static_cast<std::int32_t>(g);
     colour_of(v, x.mean, g, r.colour);
     out.records[i] = r, out.boxes[i] = box;
-    if (box.tiles() <= covered_tiles) { out.coverage[i] = coverage(r, box); }
+    out.coverage[i] = box.tiles() <= covered_tiles ? coverage(r, box) : all_tiles;
     out.keys[i] = depth_bits(r.depth);
     now.visible = true, now.radius = at.radius;
     return now;

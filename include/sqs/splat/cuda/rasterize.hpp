@@ -17,8 +17,8 @@ namespace sqs::splat {
 /// Shapes      as `rasterizer`, in device memory.
 /// Gradient    as `rasterizer`, always of all six tensors and of the cameras' numbers.
 /// Execution   In the order of the stream, nothing waits; all memory from the executor's pool, so that a forward and a
-///             backward pass can be captured in a CUDA graph once the pool is warm. The same bits in every run: no
-///             atomics.
+///             backward pass can be captured in a CUDA graph once the pool is warm. The same bits in every run,
+///             unless `raster_options::sums` asks for atomics.
 /// Errors      as `rasterizer`; the background is not looked at. What `raster_options::capacity` has no room for
 ///             is not drawn, and counted: see `read_counts(e, saved.lists.counts).undrawn`.
 /// Cost        memory for V G pairs (about 120 bytes in float) and `capacity` intersections (28, backward 4 (9 + C) more).
