@@ -81,7 +81,8 @@ int main(int argc, char** argv) {
   };
   of_split(boxes);
   with_pictures(boxes);
-  boxes->add_option("--least-score", o.least_score, "of the boxes in pictures; the numbers count all");
+  boxes->add_option("--least-score", o.least_score, "of the boxes in pictures; the numbers count all")
+      ->check(CLI::Range(-1e9, 1e9));
   auto* voxels =
       task("occupancy",
            "IoU of label files; predictions in the same format and places, or volumes [X, Y, Z] instead of rows",

@@ -11,6 +11,9 @@
 
 namespace evaluate {
 
+/// What every page says: one that does not is somebody else's.
+constexpr const char* beside_text = "Truth on the left, prediction on the right. ";
+
 gallery::gallery(const options& o) : folder_(o.pictures), each_(static_cast<std::size_t>(o.frames)), quiet_(o.quiet) {
   if (!wanted()) { return; }
   std::error_code error;
@@ -18,6 +21,11 @@ gallery::gallery(const options& o) : folder_(o.pictures), each_(static_cast<std:
   if (error || !fs::is_directory(folder_)) {
     raise<file_error>("sqs::evaluate: cannot make the folder ", folder_.string(), " (",
                       error ? error.message() : "it is a file", "); give another one to --pictures");
+  }
+  const fs::path index = folder_ / "index.html";
+  if (fs::exists(index) && text_of(read_file(index)).find(beside_text) == std::string::npos) {
+    raise<file_error>("sqs::evaluate: ", index.string(), " is the page of something else; give another folder to ",
+                      "--pictures");
   }
 }
 
@@ -39,7 +47,7 @@ void gallery::write(const table& t, const std::string& measure, const std::strin
     auto& row = rows.emplace_back(1, name);
     for (const double v : values) { row.push_back(std::isnan(v) ? "-" : fmt::format("{:.4f}", v)); }
   }
-  page.table(header, rows).text("Truth on the left, prediction on the right. " + about).legend(colours);
+  page.table(header, rows).text(beside_text + about).legend(colours);
   options o;
   o.quiet = quiet_;
   auto bar = progress(o, "pictures", worst + best);

@@ -184,4 +184,9 @@ with tempfile.TemporaryDirectory() as name:
     said = run(*occ3d, "--pictures", out / "file", status=1)
     assert "cannot make the folder" in said and "--pictures" in said and len(said.splitlines()) == 1, said
     assert "--frames" in run(*occ3d, "--pictures", out / "x", "--frames", "0", status=2)
+    (out / "mine").mkdir()
+    (out / "mine" / "index.html").write_text("mine")
+    said = run(*occ3d, "--pictures", out / "mine", status=1)
+    assert "is the page of something else" in said and (out / "mine" / "index.html").read_text() == "mine", said
+    assert "color:#" in (out / "all" / "index.html").read_text(), "colours have names"
 print("evaluate: pictures are as they should be")
