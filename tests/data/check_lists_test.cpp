@@ -48,6 +48,18 @@ TEST(check_lists, the_ends_that_scenes_and_instances_name) {
               HasSubstr("1 of 1 values of 'last_annotation_token' are not in sample_annotation.json"));
 }
 
+TEST(check_lists, ends_of_an_instance_that_has_no_record) {
+  whole_nuscenes set(test_name());
+  set.spoil("instance", R"([{"token":"i",)",
+            R"([{"token":"j","nbr_annotations":0,"first_annotation_token":"a0","last_annotation_token":"a1",
+                 "category_token":"c"},{"token":"i",)");
+  const auto found = all_of(set.check());
+  for (const std::string end : {"first", "last"}) {
+    EXPECT_THAT(found, HasSubstr("1 values of '" + end + "_annotation_token' are not the " + end +
+                                 " record of their instance, first in record 0"));
+  }
+}
+
 TEST(check_lists, the_counts_that_scenes_and_instances_name) {
   EXPECT_EQ(
       problem_with("scene", R"("nbr_samples":2)", R"("nbr_samples":3)"),

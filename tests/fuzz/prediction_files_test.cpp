@@ -85,6 +85,7 @@ TEST(prediction_files, plans_that_are_none) {
   EXPECT_THAT(of("[[NaN,2],[1,2],[1,2],[1,2],[1,2],[1,2]]"), HasSubstr("plans.json at byte"));
   EXPECT_THAT(plans_error("{}"), HasSubstr("plans.json has no plans"));
   EXPECT_THAT(plans_error("[]"), HasSubstr("plans.json holds a list instead of an object"));
+  EXPECT_THAT(plans_error(R"({"\u001b[2J": 3})"), HasSubstr("sample ?[2J is")); // a terminal would obey
   EXPECT_THAT(plans_error(R"({"a": )" + plan + R"(, "a": )" + plan + "}"), HasSubstr("plans.json"));
 }
 

@@ -85,6 +85,18 @@ TEST(cuda_combine, rows_outside_meet_nobody_and_the_lowest_row_of_a_voxel_is_tak
             (std::vector<cell>{{0, 4}, {-1, -1}, {0, 1}, {0, 4}, {-1, -1}, {1, 4}}));
 }
 
+TEST(cuda_combine, a_stack_knows_what_its_inputs_had_no_room_for) {
+  emulator::gpu e;
+  const auto s = sparse::make_device_sites<1>(e, to_device(e, as_tensor({{0, 4}, {0, 2}, {0, 1}, {0, 5}}, 1)), {6});
+  const auto few = sparse::make_device_convolution_plan<1>(e, s, {.taps = sparse::taps<1>{}}, 3).output;
+  const std::array items{s, few, few};
+  const auto all = sparse::stack_sites<1>(e, std::span<const sparse::device_sites<1>>(items));
+  const auto status = sparse::status_of(e, all.at);
+  EXPECT_EQ(status.rows, 10);
+  EXPECT_EQ(status.wanted, 12);
+  EXPECT_THAT(message_of([&] { sparse::check_sites(e, all.at); }), HasSubstr("12 sites do not fit the room for 10"));
+}
+
 TEST(cuda_combine, misuse_is_told) {
   emulator::gpu e;
   const auto rows = to_device(e, as_tensor({{0, 4}, {0, 0}, {0, 1}}, 1));

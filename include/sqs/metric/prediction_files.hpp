@@ -34,7 +34,14 @@ inline const json_value::object& file_members(const json_value& v, const char* w
   return *m;
 }
 /// A key of a file in a message: files may hold what no message should.
-inline std::string shown(const std::string& key) { return "'" + key.substr(0, 80) + "'"; }
+inline std::string printable(const std::string& key) {
+  std::string out = key.substr(0, 80);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) { c = '?'; }
+  }
+  return out;
+}
+inline std::string shown(const std::string& key) { return "'" + printable(key) + "'"; }
 
 } // namespace detail
 
@@ -116,7 +123,7 @@ inline plan_set decode_plans(std::string_view text, const std::string& name, con
   plan_set out;
   for (const auto& [token, points] : detail::file_members(file, where, name, shape)) {
     const auto* list = points.as<json_value::array>();
-    const std::string place = concat(name, ", sample ", token.substr(0, 80));
+    const std::string place = concat(name, ", sample ", detail::printable(token));
     if (list == nullptr || list->size() != steps) {
       raise<file_error>("sqs::", where, ": ", place, " is ",
                         list == nullptr ? points.kind() : concat("a list of ", list->size()),

@@ -74,8 +74,10 @@ private:
     constexpr std::array<unsigned, 7> channels{1, 0, 3, 1, 2, 0, 4};
     const unsigned per_pixel = colour < channels.size() ? channels[colour] : 0;
     const bool usual = depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
-    constexpr std::uint64_t most = std::uint64_t{1} << 20; // pixels a side: more than any map has
-    if (per_pixel == 0 || !usual || interlace > 1 || width == 0 || height == 0 || width > most || height > most) {
+    // More than any map has: pixels a side, and in all, which a small file could claim to hold for hours of unpacking.
+    constexpr std::uint64_t most = std::uint64_t{1} << 20, most_pixels = std::uint64_t{1} << 32;
+    if (per_pixel == 0 || !usual || interlace > 1 || width == 0 || height == 0 || width > most || height > most ||
+        width * height > most_pixels) {
       fail(concat("has a header of ", width, " x ", height, " pixels of kind ", colour, " with ", depth, " bits"));
     }
     const auto bytes = [&](std::uint64_t w, std::uint64_t h) {
