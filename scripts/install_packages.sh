@@ -20,7 +20,7 @@ needed="g++ cmake ninja-build ccache libeigen3-dev libboost-dev nlohmann-json3-d
 for set in ${sets:-demo}; do
   case $set in
   demo) needed="$needed libcli11-dev libfmt-dev" ;;
-  test) needed="$needed libcli11-dev libfmt-dev libgtest-dev libgmock-dev python3" ;;
+  test) needed="$needed libcli11-dev libfmt-dev libgtest-dev libgmock-dev python3 unzip bzip2" ;;
   bench) needed="$needed libbenchmark-dev" ;;
   ci) needed="$needed clang-format-14 clang-14 libclang-rt-14-dev git" ;;
   targets) # the cross-compiler exists on x86-64 only
