@@ -6,7 +6,7 @@
 #include <sqs/nn/activation.hpp>
 #include <sqs/nn/mlp.hpp>
 
-namespace {
+namespace graph_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -231,4 +231,4 @@ TEST(check_gradient, finds_a_wrong_slope_and_accepts_the_right_one) {
   EXPECT_EQ(x(1), -2); // restored
 }
 
-} // namespace
+} // namespace graph_test

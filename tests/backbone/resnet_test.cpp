@@ -5,7 +5,7 @@
 #include <sqs/backbone/fpn.hpp>
 #include <sqs/backbone/resnet.hpp>
 
-namespace {
+namespace resnet_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -76,4 +76,4 @@ TEST(fpn, an_extra_level_comes_from_the_last_output) {
   EXPECT_EQ(out[3].shape(), (extents<4>{1, 1, 2, 16}));
 }
 
-} // namespace
+} // namespace resnet_test

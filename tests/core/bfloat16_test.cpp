@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-namespace {
+namespace bfloat16_test {
 
 using sqs::bfloat16;
 
@@ -63,4 +63,4 @@ TEST(float_of_half, every_value_by_its_definition) {
   }
 }
 
-} // namespace
+} // namespace bfloat16_test

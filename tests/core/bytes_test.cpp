@@ -6,7 +6,7 @@
 
 #include <array>
 
-namespace {
+namespace bytes_test {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -93,4 +93,4 @@ TEST(bytes, crc32_matches_the_published_check_value_and_can_be_fed_in_pieces) {
   }
 }
 
-} // namespace
+} // namespace bytes_test

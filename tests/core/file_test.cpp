@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <fstream>
 
-namespace {
+namespace file_test {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -239,4 +239,4 @@ TEST(file, paths_from_tables_stay_under_the_root) {
   rejects(std::string(65536, 'a'), "is longer than 4096 bytes");
 }
 
-} // namespace
+} // namespace file_test

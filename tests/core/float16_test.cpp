@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-namespace {
+namespace float16_test {
 
 using sqs::float16;
 
@@ -71,4 +71,4 @@ TEST(float16, is_that_of_the_compiler) {
 }
 #endif
 
-} // namespace
+} // namespace float16_test

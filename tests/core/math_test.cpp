@@ -7,7 +7,7 @@
 
 #include <numbers>
 
-namespace {
+namespace math_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -123,4 +123,4 @@ TEST(profiler, totals_and_trace) {
   EXPECT_THAT(e.profile().chrome_trace(), HasSubstr("\"name\":\"a/forward\",\"ph\":\"X\""));
 }
 
-} // namespace
+} // namespace math_test

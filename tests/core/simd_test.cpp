@@ -6,7 +6,7 @@
 
 #include <array>
 
-namespace {
+namespace simd_test {
 
 using namespace sqs;
 
@@ -204,4 +204,4 @@ TYPED_TEST(simd_widths, low_words) {
   EXPECT_EQ(words[V::size], 7);
 }
 
-} // namespace
+} // namespace simd_test

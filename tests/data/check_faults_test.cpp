@@ -4,7 +4,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace check_faults_test {
 
 namespace fs = std::filesystem;
 using sqs_test::all_of;
@@ -225,4 +225,4 @@ TEST(check_faults, folders_that_are_not_the_data_set) {
   fs::remove_all(above);
 }
 
-} // namespace
+} // namespace check_faults_test

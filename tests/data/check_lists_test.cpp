@@ -5,7 +5,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace check_lists_test {
 
 namespace fs = std::filesystem;
 using sqs_test::all_of;
@@ -195,4 +195,4 @@ TEST(check_lists, findings_by_hand) {
   EXPECT_EQ(ends.length, (std::vector<std::int64_t>{4, 2}));
 }
 
-} // namespace
+} // namespace check_lists_test

@@ -4,7 +4,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace check_parts_test {
 
 namespace fs = std::filesystem;
 using sqs_test::all_of;
@@ -256,4 +256,4 @@ TEST(check_files, far_too_large) {
   EXPECT_TRUE(set.check().good());
 }
 
-} // namespace
+} // namespace check_parts_test

@@ -4,7 +4,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace check_test {
 
 namespace fs = std::filesystem;
 using sqs_test::all_of;
@@ -207,4 +207,4 @@ TEST(check, real_data_is_good) {
   EXPECT_EQ(r.counts.at("labels of OpenOcc"), 10);
 }
 
-} // namespace
+} // namespace check_test

@@ -7,7 +7,7 @@
 
 #include <cstdlib>
 
-namespace {
+namespace check_town_test {
 
 namespace fs = std::filesystem;
 using sqs_test::all_of;
@@ -137,4 +137,4 @@ TEST(check_town, can_bus_of_somebody_else_is_not_removed_with_the_town) {
   EXPECT_TRUE(set.found().good()) << all_of(set.found());
 }
 
-} // namespace
+} // namespace check_town_test

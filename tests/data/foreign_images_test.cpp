@@ -6,7 +6,7 @@
 
 #include <zlib.h>
 
-namespace {
+namespace foreign_images_test {
 
 using sqs::test::message_of;
 using ::testing::HasSubstr;
@@ -159,4 +159,4 @@ TEST(foreign_images, empty_and_disguised_files_are_named) {
   EXPECT_THAT(message_of([&] { sqs::decode_png(sqs::encode_jpeg(picture), "a.png"); }), HasSubstr("Not a PNG file"));
 }
 
-} // namespace
+} // namespace foreign_images_test

@@ -12,7 +12,7 @@
 
 #include <cstdio>
 
-namespace {
+namespace guide_test {
 
 using namespace sqs;
 
@@ -69,4 +69,4 @@ TEST(guide, data) {
 }
 TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("data.md", "data/guide_test.cpp", 4); }
 
-} // namespace
+} // namespace guide_test

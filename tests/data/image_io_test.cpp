@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace image_io_test {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -144,4 +144,4 @@ TEST(image_io, depth_colours_darken_with_distance_and_nothing_is_black) {
   EXPECT_THROW(sqs::colour_depth(d, 1, 3), sqs::precondition_error);
 }
 
-} // namespace
+} // namespace image_io_test

@@ -7,7 +7,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace linked_folders_test {
 
 namespace fs = std::filesystem;
 using sqs_test::tiny_nuscenes;
@@ -72,4 +72,4 @@ TEST(linked_folders, may_not_lead_on_to_other_places) {
                         set.root.string()));
 }
 
-} // namespace
+} // namespace linked_folders_test

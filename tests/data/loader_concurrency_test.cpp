@@ -6,7 +6,7 @@
 #include <atomic>
 #include <chrono>
 
-namespace {
+namespace loader_concurrency_test {
 
 /// Takes a time that differs from sample to sample, so that threads overtake each other; counts what is alive.
 struct slow_set {
@@ -112,4 +112,4 @@ TEST(loader_concurrency, shuts_down_at_any_moment) {
   }
 }
 
-} // namespace
+} // namespace loader_concurrency_test

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-namespace {
+namespace loader_test {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -178,4 +178,4 @@ TEST(loader, misuse_is_explained) {
   EXPECT_THROW(sqs::loader(one, {.first_step = -1}), sqs::precondition_error);
 }
 
-} // namespace
+} // namespace loader_test

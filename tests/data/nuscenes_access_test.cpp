@@ -7,7 +7,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace nuscenes_access_test {
 
 namespace fs = std::filesystem;
 using sqs::test::message_of;
@@ -344,4 +344,4 @@ TEST(can_bus, messages_of_a_moment) {
   fs::remove_all(root);
 }
 
-} // namespace
+} // namespace nuscenes_access_test

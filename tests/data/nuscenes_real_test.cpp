@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <map>
 
-namespace {
+namespace nuscenes_real_test {
 
 namespace fs = std::filesystem;
 
@@ -257,4 +257,4 @@ TEST_F(pandaset, becomes_a_network_input) {
   }
 }
 
-} // namespace
+} // namespace nuscenes_real_test

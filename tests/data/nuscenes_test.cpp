@@ -9,7 +9,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace {
+namespace nuscenes_test {
 
 using sqs_test::tiny_nuscenes;
 using ::testing::AllOf;
@@ -225,4 +225,4 @@ TEST(nuscenes, file_names_cannot_leave_the_root) {
   }
 }
 
-} // namespace
+} // namespace nuscenes_test

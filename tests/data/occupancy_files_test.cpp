@@ -4,7 +4,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace occupancy_files_test {
 
 namespace fs = std::filesystem;
 using sqs::occupancy_labels;
@@ -301,4 +301,4 @@ TEST(occupancy_files, more_rows_than_voxels_are_refused) {
               ::testing::HasSubstr("x.npy has 640001 rows for the 640000 voxels of its grid"));
 }
 
-} // namespace
+} // namespace occupancy_files_test

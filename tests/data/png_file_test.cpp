@@ -10,7 +10,7 @@
 
 #include <fstream>
 
-namespace {
+namespace png_file_test {
 
 namespace fs = std::filesystem;
 using ::testing::AllOf;
@@ -106,4 +106,4 @@ TEST(png_file, at_a_glance) {
   }
 }
 
-} // namespace
+} // namespace png_file_test

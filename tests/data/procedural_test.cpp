@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace procedural_test {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -198,4 +198,4 @@ TEST(procedural, misuse_is_explained) {
               ThrowsMessage<sqs::precondition_error>(HasSubstr("sample 2 of 2; give 0 .. size() - 1")));
 }
 
-} // namespace
+} // namespace procedural_test

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace {
+namespace refusals_test {
 
 namespace fs = std::filesystem;
 using testing::AllOf;
@@ -60,4 +60,4 @@ TEST(refusals, classes_that_do_not_exist) {
               ThrowsMessage<sqs::file_error>(AllOf(HasSubstr("l.bin gives point 1 the class 32 of 0 .. 31"))));
 }
 
-} // namespace
+} // namespace refusals_test

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <map>
 
-namespace {
+namespace semantic_kitti_test {
 
 namespace fs = std::filesystem;
 using sqs::occupancy_labels;
@@ -158,4 +158,4 @@ TEST(semantic_kitti, files_of_a_sequence) {
   fs::remove_all(folder);
 }
 
-} // namespace
+} // namespace semantic_kitti_test

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace town_rules_test {
 
 using sqs::idx;
 using sqs::occupancy_labels;
@@ -150,4 +150,4 @@ TEST(town_rules, says_what_is_wrong) {
               ThrowsMessage<sqs::precondition_error>(HasSubstr("sqs::town_dataset: scene 3 of 3")));
 }
 
-} // namespace
+} // namespace town_rules_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace town_solid_test {
 
 using namespace sqs::town;
 using sqs::random_stream;
@@ -157,4 +157,4 @@ TEST(town_solid_tree, holds_many_solids_in_one_place) {
   EXPECT_EQ(h.t, 4);
 }
 
-} // namespace
+} // namespace town_solid_test

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace town_test {
 
 using sqs::idx;
 using sqs::occupancy_labels;
@@ -339,4 +339,4 @@ TEST(town, the_future_is_where_the_ego_later_is) {
   EXPECT_TRUE(std::all_of(a.future.valid.begin(), a.future.valid.end(), [](bool v) { return v; }));
 }
 
-} // namespace
+} // namespace town_test

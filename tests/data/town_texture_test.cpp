@@ -5,7 +5,7 @@
 
 #include <functional>
 
-namespace {
+namespace town_texture_test {
 
 using namespace sqs;
 using namespace sqs::town;
@@ -21,12 +21,12 @@ TEST(town_texture, stripes_are_their_mean_over_a_pixel) {
       const double x = at + ((k + 0.5) / n - 0.5) * footprint;
       hits += x / period - std::floor(x / period) < on ? 1 : 0;
     }
-    EXPECT_NEAR(detail::stripe_share(at, period, on, footprint), static_cast<double>(hits) / n, 1e-3) << i;
+    EXPECT_NEAR(town::detail::stripe_share(at, period, on, footprint), static_cast<double>(hits) / n, 1e-3) << i;
   }
   // From two pixels a period on there is only the mean; between two and four it comes in.
-  EXPECT_EQ(detail::stripe_share(0.1, 1, 0.3, 0.5), 0.3);
-  EXPECT_EQ(detail::stripe_share(0.1, 1, 0.3, 7), 0.3);
-  EXPECT_NEAR(detail::stripe_share(0.15, 1, 0.3, 0.375), 0.5 * (0.3 / 0.375) + 0.5 * 0.3, 1e-12);
+  EXPECT_EQ(town::detail::stripe_share(0.1, 1, 0.3, 0.5), 0.3);
+  EXPECT_EQ(town::detail::stripe_share(0.1, 1, 0.3, 7), 0.3);
+  EXPECT_NEAR(town::detail::stripe_share(0.15, 1, 0.3, 0.375), 0.5 * (0.3 / 0.375) + 0.5 * 0.3, 1e-12);
 }
 
 /// How strong the moiré is along a row of pixels, each sampled once as the camera does: the wave that a pattern of
@@ -65,10 +65,10 @@ TEST(town_texture, bricks_and_joints_do_not_alias) {
       // Up a pillar between two windows, where there are bricks only.
       {"bricks", 0.085,
        [&](double at, double f) {
-         return detail::facade_material(wall, {0.05 - 30, -10, at - 2996}, {0, -1, 0}, f).base.x;
+         return town::detail::facade_material(wall, {0.05 - 30, -10, at - 2996}, {0, -1, 0}, f).base.x;
        }},
       {"tiles", 1.6, [&](double at, double f) {
-         return detail::paving_material(slab, {at, 0.381966 * at, 0}, {0, 0, 1}, f).base.x;
+         return town::detail::paving_material(slab, {at, 0.381966 * at, 0}, {0, 0, 1}, f).base.x;
        }}};
   for (const pattern& p : patterns) {
     for (const double share : {0.5521, 0.7071, 0.9533, 1.0519, 1.9531}) { // pixels of that many periods
@@ -84,4 +84,4 @@ TEST(town_texture, bricks_and_joints_do_not_alias) {
   }
 }
 
-} // namespace
+} // namespace town_texture_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace town_traffic_test {
 
 using namespace sqs::town;
 
@@ -352,4 +352,4 @@ TEST(town_street_map, does_not_depend_on_where_one_looks_from) {
   EXPECT_EQ(a.kind(6, 4), b.kind(4, 5));
 }
 
-} // namespace
+} // namespace town_traffic_test

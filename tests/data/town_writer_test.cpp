@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace town_writer_test {
 
 namespace fs = std::filesystem;
 using sqs::idx;
@@ -213,4 +213,4 @@ TEST(town_writer, says_what_is_wrong) {
               ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("/proc/nowhere")));
 }
 
-} // namespace
+} // namespace town_writer_test

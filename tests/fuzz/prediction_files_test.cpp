@@ -7,7 +7,7 @@
 
 #include <gmock/gmock.h>
 
-namespace {
+namespace prediction_files_test {
 
 namespace fs = std::filesystem;
 using namespace sqs;
@@ -220,4 +220,4 @@ TEST(prediction_files, hostile_cases) {
 
 TEST(prediction_files, seeds_are_written_on_request) { sqs_fuzz::write_seeds(readers()); }
 
-} // namespace
+} // namespace prediction_files_test

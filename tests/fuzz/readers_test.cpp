@@ -3,7 +3,7 @@
 // the seeds are also written there, one folder per reader, for libFuzzer.
 #include "mutations.hpp"
 
-namespace {
+namespace readers_test {
 
 using file = sqs_fuzz::file_bytes;
 using sqs_fuzz::reader;
@@ -198,4 +198,4 @@ TEST(readers, huge_files_are_refused_unread) {
 
 TEST(readers, seeds_are_written_on_request) { sqs_fuzz::write_seeds(readers()); }
 
-} // namespace
+} // namespace readers_test

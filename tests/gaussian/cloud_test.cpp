@@ -4,7 +4,7 @@
 
 #include <sqs/gaussian/cloud.hpp>
 
-namespace {
+namespace cloud_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -109,4 +109,4 @@ TEST(cloud, misuse_is_explained) {
               HasSubstr("2 rows of scales and 3 opacities"));
 }
 
-} // namespace
+} // namespace cloud_test

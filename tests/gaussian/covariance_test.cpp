@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace {
+namespace covariance_test {
 
 using namespace sqs;
 constexpr auto standard = covariance_convention::r_s2_rt;
@@ -80,4 +80,4 @@ TEST(covariance, is_finite_for_a_zero_quaternion) {
   EXPECT_EQ(g.rotation.x, 0);
 }
 
-} // namespace
+} // namespace covariance_test

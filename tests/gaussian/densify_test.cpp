@@ -7,7 +7,7 @@
 
 #include <numeric>
 
-namespace {
+namespace densify_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -200,4 +200,4 @@ TEST(density, misuse_is_explained) {
   EXPECT_EQ(rearranged(none, density_plan{}, {}, 1, 1).count(), 0);
 }
 
-} // namespace
+} // namespace densify_test

@@ -4,7 +4,7 @@
 
 #include <sqs/gaussian/from_points.hpp>
 
-namespace {
+namespace from_points_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -55,4 +55,4 @@ TEST(from_points, misuse_is_explained) {
   EXPECT_THAT(message_of([&] { neighbour_distances(e, points); }), HasSubstr("point 2 is (0, inf, 0); remove it"));
 }
 
-} // namespace
+} // namespace from_points_test

@@ -26,7 +26,7 @@ struct nameless {
 };
 } // namespace example
 
-namespace {
+namespace gaussian_set_test {
 
 using namespace example;
 
@@ -88,4 +88,4 @@ TEST(attribute, maps_know_their_slopes) {
   EXPECT_DOUBLE_EQ(attr::sigmoid_map::value(0.0), 0.5);
 }
 
-} // namespace
+} // namespace gaussian_set_test

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace {
+namespace gltf_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -174,4 +174,4 @@ TEST(gltf, what_it_cannot_hold_is_refused_before_writing) {
   std::filesystem::remove(path);
 }
 
-} // namespace
+} // namespace gltf_test

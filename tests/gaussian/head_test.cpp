@@ -4,7 +4,7 @@
 
 #include <sqs/gaussian/head.hpp>
 
-namespace {
+namespace head_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -59,4 +59,4 @@ TEST(decode, gradient_and_conjugate) {
   for (int i = 0; i < 9; ++i) { EXPECT_NEAR(r.a[i], g.local_to_ref.a[i], 1e-12); }
 }
 
-} // namespace
+} // namespace head_test

@@ -5,7 +5,7 @@
 #include <sqs/gaussian/ply.hpp>
 #include <sqs/splat/rasterize.hpp>
 
-namespace {
+namespace ply_render_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -71,4 +71,4 @@ TEST(ply, a_scene_renders_the_same_after_a_file) {
   expect_same_pictures<4>();
 }
 
-} // namespace
+} // namespace ply_render_test

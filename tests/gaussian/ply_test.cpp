@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace ply_test {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -242,4 +242,4 @@ TEST(ply, misuse_is_explained) {
                                                HasSubstr("make 4097, but readers take at most 4096; write fewer")));
 }
 
-} // namespace
+} // namespace ply_test

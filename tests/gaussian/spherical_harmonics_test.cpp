@@ -7,7 +7,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace {
+namespace spherical_harmonics_test {
 
 using namespace sqs;
 
@@ -178,4 +178,4 @@ TEST(sh_colour, of_degree_zero_is_the_colour) {
   EXPECT_NEAR(sh_colour<0>(b, [](int) { return rgb_to_sh(.8); }), .8, 1e-15);
 }
 
-} // namespace
+} // namespace spherical_harmonics_test

@@ -8,7 +8,7 @@
 #include <numbers>
 #include <vector>
 
-namespace {
+namespace camera_projection_test {
 
 using namespace sqs;
 
@@ -367,4 +367,4 @@ TEST(camera_constants, a_border_beyond_the_validity_ends_at_it) {
   EXPECT_NEAR(c.low_y, -std::sqrt(1 / .6), .01);
 }
 
-} // namespace
+} // namespace camera_projection_test

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace {
+namespace camera_test {
 
 using namespace sqs;
 using testing::AllOf;
@@ -88,4 +88,4 @@ TEST(camera_model, has_names) {
   EXPECT_STREQ(name_of(camera_model::orthographic), "orthographic");
 }
 
-} // namespace
+} // namespace camera_test

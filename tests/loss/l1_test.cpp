@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-namespace {
+namespace l1_test {
 
 using namespace sqs;
 using testing::HasSubstr;
@@ -129,4 +129,4 @@ TEST(l1_losses, train_in_a_graph) {
   EXPECT_EQ(p.gradient(0, 1), 0.5);
 }
 
-} // namespace
+} // namespace l1_test

@@ -4,7 +4,7 @@
 
 #include <sqs/loss/ssim.hpp>
 
-namespace {
+namespace ssim_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -95,4 +95,4 @@ TEST(ssim, misuse_is_explained) {
               testing::HasSubstr("the image is [1, 2, 3, 3], the target [1, 2, 4, 3]"));
 }
 
-} // namespace
+} // namespace ssim_test

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace {
+namespace pool_test {
 
 using namespace sqs;
 
@@ -76,4 +76,4 @@ TEST(tensor, handles_share_and_count) {
               testing::HasSubstr("more than 2^46 elements"));
 }
 
-} // namespace
+} // namespace pool_test

@@ -9,7 +9,7 @@
 #include <array>
 #include <fstream>
 
-namespace {
+namespace captions_test {
 
 using namespace sqs;
 using namespace sqs::metric;
@@ -227,4 +227,4 @@ TEST(captions, refuse_what_would_take_hours) {
   }
 }
 
-} // namespace
+} // namespace captions_test

@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-namespace {
+namespace detection_golden_test {
 
 using namespace sqs;
 using namespace sqs::metric;
@@ -127,4 +127,4 @@ TEST(detection, judges_real_boxes_as_the_devkit_does) {
   EXPECT_EQ(static_cast<std::int64_t>(found), *counts.find("judged_found")->as<std::int64_t>());
 }
 
-} // namespace
+} // namespace detection_golden_test

@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-namespace {
+namespace detection_test {
 
 using namespace sqs;
 using namespace sqs::metric;
@@ -312,4 +312,4 @@ TEST(detection_result, reads_little_at_a_time) {
               HasSubstr("the text ends inside a value"));
 }
 
-} // namespace
+} // namespace detection_test

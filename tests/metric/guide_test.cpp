@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <filesystem>
 
-namespace {
+namespace guide_test {
 
 using namespace sqs;
 
@@ -92,4 +92,4 @@ TEST(guide, metrics_of_occupancy) {
 }
 TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("metrics.md", "metric/guide_test.cpp", 9); }
 
-} // namespace
+} // namespace guide_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace numpy_test {
 
 using namespace sqs::metric::detail;
 
@@ -67,4 +67,4 @@ TEST(numpy, products_are_rounded_whatever_the_compiler_fuses) {
   EXPECT_EQ(dot<2>({1, a}, {-1, b}, true), -0x1p-60);
 }
 
-} // namespace
+} // namespace numpy_test

@@ -8,7 +8,7 @@
 #include <sqs/metric/ray_iou.hpp>
 #include <sqs/tensor/json.hpp>
 
-namespace {
+namespace occupancy_golden_test {
 
 using namespace sqs;
 using namespace sqs::metric;
@@ -160,4 +160,4 @@ TEST(occupancy_golden, open_occ_with_flow) {
   }
 }
 
-} // namespace
+} // namespace occupancy_golden_test

@@ -4,7 +4,7 @@
 
 #include <sqs/metric/occupancy_scores.hpp>
 
-namespace {
+namespace occupancy_scores_test {
 
 using namespace sqs;
 using namespace sqs::metric;
@@ -163,4 +163,4 @@ TEST(occupancy, published_rows_have_the_published_means) {
               13.12, 0.005);
 }
 
-} // namespace
+} // namespace occupancy_scores_test

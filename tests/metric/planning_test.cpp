@@ -8,7 +8,7 @@
 
 #include <set>
 
-namespace {
+namespace planning_test {
 
 using namespace sqs;
 using namespace sqs::metric;
@@ -236,4 +236,4 @@ TEST(planning, says_what_is_wrong) {
   EXPECT_EQ(c.samples, 0);
 }
 
-} // namespace
+} // namespace planning_test

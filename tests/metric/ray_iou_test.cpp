@@ -4,7 +4,7 @@
 
 #include <sqs/metric/ray_iou.hpp>
 
-namespace {
+namespace ray_iou_test {
 
 using namespace sqs;
 using namespace sqs::metric;
@@ -267,4 +267,4 @@ TEST(ray_iou, says_what_is_wrong) {
               HasSubstr("flow class 16 of 16"));
 }
 
-} // namespace
+} // namespace ray_iou_test

@@ -4,7 +4,7 @@
 
 #include <sqs/metric/rendering.hpp>
 
-namespace {
+namespace rendering_test {
 
 using namespace sqs;
 
@@ -64,4 +64,4 @@ TEST(rendering_score, the_baseline_is_the_mean_colour_of_each_view) {
   EXPECT_GT(flat.baseline_psnr_db, 150);
 }
 
-} // namespace
+} // namespace rendering_test

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-namespace {
+namespace sqs_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -71,4 +71,4 @@ TEST(sqs_model, base_policy_runs_forward_at_reduced_images) {
   EXPECT_GT(sum, 1);
 }
 
-} // namespace
+} // namespace sqs_test

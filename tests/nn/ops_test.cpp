@@ -10,7 +10,7 @@
 
 #include <limits>
 
-namespace {
+namespace ops_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -221,4 +221,4 @@ TEST(determinism, every_op_is_bitwise_equal_for_1_2_4_threads) {
   EXPECT_EQ(seen[0], seen[2]);
 }
 
-} // namespace
+} // namespace ops_test

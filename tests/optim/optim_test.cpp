@@ -5,7 +5,7 @@
 #include <sqs/optim/adamw.hpp>
 #include <sqs/optim/schedule.hpp>
 
-namespace {
+namespace optim_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -120,4 +120,4 @@ TEST(schedule, warmup_then_cosine) {
   EXPECT_NEAR(s(1000), 0.1, 1e-15);
 }
 
-} // namespace
+} // namespace optim_test

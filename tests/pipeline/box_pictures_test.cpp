@@ -4,7 +4,7 @@
 
 #include <sqs/pipeline/box_pictures.hpp>
 
-namespace {
+namespace box_pictures_test {
 
 using namespace sqs;
 using namespace sqs::pipeline;
@@ -110,4 +110,4 @@ TEST(drawing, pictures_beside_each_other) {
   EXPECT_EQ(beside(std::span<const image>{}).width, 0);
 }
 
-} // namespace
+} // namespace box_pictures_test

@@ -4,7 +4,7 @@
 
 #include <sqs/pipeline/ground_truth.hpp>
 
-namespace {
+namespace ground_truth_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -94,4 +94,4 @@ TEST(ground_truth, driven_paths_and_obstacles) {
   EXPECT_EQ(score_planning(counts).collision_any.mean, 0); // the driven path is never blamed
 }
 
-} // namespace
+} // namespace ground_truth_test

@@ -5,7 +5,7 @@
 #include <sqs/core/file.hpp>
 #include <sqs/pipeline/voxel_ply.hpp>
 
-namespace {
+namespace occupancy_pictures_test {
 
 using namespace sqs;
 using namespace sqs::pipeline;
@@ -135,4 +135,4 @@ TEST(occupancy_pictures, unfilled_grids_are_refused) {
   EXPECT_THAT(test::message_of([&] { occupancy_from_above(o, {}); }), HasSubstr("fill the grid"));
 }
 
-} // namespace
+} // namespace occupancy_pictures_test

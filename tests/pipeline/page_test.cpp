@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-namespace {
+namespace page_test {
 
 using namespace sqs::pipeline;
 using testing::HasSubstr;
@@ -56,4 +56,4 @@ TEST(page, a_run_shows_its_parts) {
   EXPECT_THAT(html, Not(HasSubstr("control: not trained on")));
 }
 
-} // namespace
+} // namespace page_test

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <set>
 
-namespace {
+namespace pretrain_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -195,4 +195,4 @@ TEST(turn_reference, moves_cameras_as_the_points_move) {
   }
 }
 
-} // namespace
+} // namespace pretrain_test

@@ -8,7 +8,7 @@
 
 #include <numbers>
 
-namespace {
+namespace query_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -247,4 +247,4 @@ TEST(self_encoding, voxels_are_truncated_metres) {
   EXPECT_EQ(v(1, 3), 15);
 }
 
-} // namespace
+} // namespace query_test

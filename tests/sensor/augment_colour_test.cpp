@@ -6,7 +6,7 @@
 
 #include <set>
 
-namespace {
+namespace augment_colour_test {
 
 using sqs::test::message_of;
 using ::testing::HasSubstr;
@@ -142,4 +142,4 @@ TEST(grid_mask, keeps_the_bars_of_the_large_canvas) {
               HasSubstr("5 values for an image of 8 x 8 x 3; they must agree"));
 }
 
-} // namespace
+} // namespace augment_colour_test

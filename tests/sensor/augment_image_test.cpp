@@ -5,7 +5,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace augment_image_test {
 
 using sqs::image;
 using sqs::test::message_of;
@@ -131,4 +131,4 @@ TEST(augment_image, wrong_calls_are_named) {
               HasSubstr("at a scale of 2 to 1; give positive sizes and scales in order"));
 }
 
-} // namespace
+} // namespace augment_image_test

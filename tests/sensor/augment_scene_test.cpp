@@ -4,7 +4,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace augment_scene_test {
 
 using sqs::occupancy_labels;
 using sqs::scene_augmentation;
@@ -176,4 +176,4 @@ TEST(augment_scene, wrong_calls_are_named) {
               ::testing::HasSubstr("7 labels for a grid of 8 voxels"));
 }
 
-} // namespace
+} // namespace augment_scene_test

@@ -5,7 +5,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace depth_map_test {
 
 using sqs::depth_map_options;
 using sqs::mat3;
@@ -112,4 +112,4 @@ TEST(depth_map, bins_of_both_conventions) {
   EXPECT_EQ(sqs::depth_bins(s, 1.75, 0.5, 112), (std::vector<int>{-1, -1, -1, 0, 0, 1, 111, -1})); // SparseOcc
 }
 
-} // namespace
+} // namespace depth_map_test

@@ -4,7 +4,7 @@
 
 #include <sqs/sensor/exposure.hpp>
 
-namespace {
+namespace exposure_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -47,4 +47,4 @@ TEST(exposure, misuse_is_explained) {
       testing::HasSubstr("2 views of 3 channels take rows 3 and following of gains [4, 3]"));
 }
 
-} // namespace
+} // namespace exposure_test

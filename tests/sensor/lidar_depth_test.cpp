@@ -6,7 +6,7 @@
 
 #include <limits>
 
-namespace {
+namespace lidar_depth_test {
 
 // A camera in the origin of ref that looks along +y: x right, z up.
 const sqs::se3<double> looking_forward{{{1, 0, 0, 0, 0, -1, 0, 1, 0}}, {}};
@@ -72,4 +72,4 @@ TEST(lidar_depth, no_points_give_an_empty_image_and_a_broken_camera_an_error) {
           ::testing::HasSubstr("the camera of a depth image has singular intrinsics (fx 0")));
 }
 
-} // namespace
+} // namespace lidar_depth_test

@@ -6,7 +6,7 @@
 
 #include <limits>
 
-namespace {
+namespace network_input_test {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -74,4 +74,4 @@ TEST(network_input, errors_name_the_sample) {
               ThrowsMessage<sqs::precondition_error>(HasSubstr("sample tok has no views")));
 }
 
-} // namespace
+} // namespace network_input_test

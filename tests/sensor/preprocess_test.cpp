@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace preprocess_test {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -128,4 +128,4 @@ TEST(preprocess, impossible_plans_say_what_does_not_fit) {
               ThrowsMessage<sqs::precondition_error>(HasSubstr("from 900 x 1600 to 0 x 320 pixels")));
 }
 
-} // namespace
+} // namespace preprocess_test

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace {
+namespace rig_test {
 
 using namespace sqs;
 using testing::HasSubstr;
@@ -54,4 +54,4 @@ TEST(camera_rig, refuses_distortion_that_is_not_finite) {
               ThrowsMessage<precondition_error>(HasSubstr("camera 0 of the rig has distortion[4] = inf")));
 }
 
-} // namespace
+} // namespace rig_test

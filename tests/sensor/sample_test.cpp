@@ -6,7 +6,7 @@
 
 #include <numbers>
 
-namespace {
+namespace sample_test {
 
 constexpr double pi = std::numbers::pi;
 
@@ -56,4 +56,4 @@ TEST(sample, turning_the_reference_frame_leaves_what_cameras_see) {
   EXPECT_EQ(s.boxes[0].yaw, 3.0);
 }
 
-} // namespace
+} // namespace sample_test

@@ -9,7 +9,7 @@
 
 #include <sstream>
 
-namespace {
+namespace sweeps_test {
 
 using sqs::test::message_of;
 using ::testing::HasSubstr;
@@ -129,4 +129,4 @@ TEST(ego_future, is_that_of_the_published_mini_val_infos) {
   EXPECT_EQ(unfinished, 42); // 1 + 2 + ... + 6 of each of two scenes
 }
 
-} // namespace
+} // namespace sweeps_test

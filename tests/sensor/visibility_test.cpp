@@ -6,7 +6,7 @@
 
 #include <set>
 
-namespace {
+namespace visibility_test {
 
 using sqs::vec3;
 
@@ -120,4 +120,4 @@ TEST(visibility, rays_see_up_to_the_first_occupied_voxel) {
   EXPECT_EQ(std::count(m.begin(), m.end(), 1), 4);
 }
 
-} // namespace
+} // namespace visibility_test

@@ -5,7 +5,7 @@
 
 #include "../support/check.hpp"
 
-namespace {
+namespace voxel_sampling_test {
 
 using sqs::occupancy_labels;
 
@@ -90,4 +90,4 @@ TEST(voxel_sampling, a_whole_grid) {
               ::testing::HasSubstr("label 17 of 17 classes; give one count per class"));
 }
 
-} // namespace
+} // namespace voxel_sampling_test

@@ -7,7 +7,7 @@
 
 #include <fstream>
 
-namespace {
+namespace json_stream_test {
 
 using sqs::test::message_of;
 using ::testing::AllOf;
@@ -308,4 +308,4 @@ TEST(json_stream, a_record_of_the_largest_size_is_read_and_no_larger_one) {
   }
 }
 
-} // namespace
+} // namespace json_stream_test

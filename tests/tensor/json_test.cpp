@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace json_test {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -82,4 +82,4 @@ TEST(json, quoting_survives_a_round_trip) {
   EXPECT_EQ(*sqs::parse_json(sqs::json_quoted(s), "t").as<std::string>(), s);
 }
 
-} // namespace
+} // namespace json_test

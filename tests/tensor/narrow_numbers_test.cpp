@@ -4,7 +4,7 @@
 
 #include <sqs/tensor/safetensors.hpp>
 
-namespace {
+namespace narrow_numbers_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -58,4 +58,4 @@ TEST(narrow_numbers, do_not_narrow_or_change_their_kind) {
   EXPECT_THAT(message_of([] { (void)to_tensor<float, 2>(stored("BF16", {0}), "w"); }), HasSubstr("F32 of rank 2"));
 }
 
-} // namespace
+} // namespace narrow_numbers_test

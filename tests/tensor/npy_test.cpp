@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-namespace {
+namespace npy_test {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -155,4 +155,4 @@ TEST(npy, reads_published_anchors) {
   EXPECT_NEAR(sum, 1115.1591024566442, 1e-9);
 }
 
-} // namespace
+} // namespace npy_test

@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-namespace {
+namespace npz_test {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -196,4 +196,4 @@ TEST(npz, reads_published_labels) {
   EXPECT_EQ(count[17], 6073659);
 }
 
-} // namespace
+} // namespace npz_test

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <limits>
 
-namespace {
+namespace safetensors_test {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -209,4 +209,4 @@ TEST(safetensors, misuse_is_explained) {
   EXPECT_FALSE(fs::exists(t.path));
 }
 
-} // namespace
+} // namespace safetensors_test
