@@ -51,6 +51,9 @@ private:
 table planning(const options& o) {
   const auto data = key_frames(o.ground_truth, o);
   const auto plans = metric::read_plans(o.prediction);
+  if (!o.drivable.empty() && o.drivable != "town" && !fs::is_directory(o.drivable)) {
+    raise<file_error>("sqs::evaluate: ", o.drivable, " is no folder; give --drivable one of SAMPLE.npy, or 'town'");
+  }
   const std::map<std::string, metric::collision_protocol> protocols{
       {"polygons", metric::collision_protocol::polygons},
       {"st-p3", metric::collision_protocol::st_p3},
@@ -80,6 +83,10 @@ table planning(const options& o) {
                                               : metric::read_drivable_area(fs::path(o.drivable) / (token + ".npy"));
     }
     metric::add_plan(counts, *sample, protocols.at(o.protocol));
+  }
+  if (counts.samples == 0) {
+    raise<file_error>("sqs::evaluate: no key frame of ", o.ground_truth,
+                      " has three seconds to come; nothing is judged");
   }
   const auto s = metric::score_planning(counts);
   const auto row = [](const metric::planning_scores::row& r) {

@@ -48,8 +48,10 @@ table rays(const options& o) {
                         "; label files lie in a folder named by the token of their sample");
     }
     const auto before = counts;
-    metric::add_rays(exec, counts, read(fs::path(o.ground_truth) / f), read(fs::path(o.prediction) / f),
-                     pipeline::ray_origins(data, i), config);
+    const auto truth = read(fs::path(o.ground_truth) / f), found = read(fs::path(o.prediction) / f);
+    metric::require_known_classes(truth, found.semantics, metric::occupancy_mask::none, counts.free + 1,
+                                  (fs::path(o.prediction) / f).string());
+    metric::add_rays(exec, counts, truth, found, pipeline::ray_origins(data, i), config);
     if (pictures.wanted()) { pictures.add(f.string(), metric::score_rays(added(counts, before), config).ray_iou, n); }
     bar.update(counts.samples, "");
   }

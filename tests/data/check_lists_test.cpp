@@ -111,6 +111,16 @@ TEST(check_lists, lists_that_lead_into_another) {
             "sample_data.json: 2 values of 'next' lead to a record of another sensor or scene, first in record 0");
 }
 
+TEST(check_lists, lists_that_run_back_in_time) {
+  EXPECT_EQ(problem_with("sample", R"("timestamp":1500000)", R"("timestamp":999999)"),
+            "sample.json: 1 values of 'next' lead back in time, first in record 1: from 1000000 to 999999");
+  EXPECT_EQ(problem_with("sample_data", R"("timestamp":10001)", R"("timestamp":9)"),
+            "sample_data.json: 1 values of 'next' lead back in time, first in record 0: from 10000 to 9");
+  whole_nuscenes set(test_name()); // two of one moment are no fault
+  set.spoil("sample", R"("timestamp":1500000)", R"("timestamp":1000000)");
+  EXPECT_TRUE(set.check().good()) << all_of(set.check());
+}
+
 TEST(check_lists, names_that_occur_twice) {
   const auto twice = [&](const char* table, const std::string& rows) {
     whole_nuscenes set(test_name());

@@ -178,6 +178,27 @@ TEST(check_can_bus, files_of_every_kind) {
   EXPECT_THAT(all_of(set.check()), HasSubstr("scene-1_pose.json is missing\n    unzip "));
 }
 
+TEST(check_can_bus, numbers_that_no_vehicle_sends) {
+  whole_nuscenes set(test_name());
+  const auto folder = set.root / "can_bus";
+  write_text(folder / "scene-1_steeranglefeedback.json", steering);
+  const std::string first = R"([{"utime":1,"accel":[0,0,9.8],"rotation_rate":[0,0,0],"vel":[40,0,0]},)";
+  for (const auto& [message, problem] : std::map<std::string, std::string>{
+           {R"({"utime":2,"accel":[0,0,9.8],"rotation_rate":[0,0,0],"vel":[90,120.5,0]})", "'vel' of 150.4 m/s"},
+           {R"({"utime":2,"accel":[0,-9800,0],"rotation_rate":[0,0,0],"vel":[4,0,0]})", "'accel' of 9800 m/s^2"},
+           {R"({"utime":2,"accel":[0,0,9.8],"rotation_rate":[0,0,1e30],"vel":[4,0,0]})",
+            "'rotation_rate' of 1e+30 rad/s"}}) {
+    write_text(folder / "scene-1_pose.json", first + message + "]");
+    const auto r = set.check();
+    ASSERT_EQ(r.problem_count, 1u) << all_of(r);
+    EXPECT_THAT(r.problems[0].what, HasSubstr("scene-1_pose.json, record 1: " + problem + ", no vehicle"));
+    EXPECT_THAT(r.problems[0].repair, EndsWith("can_bus/scene-1_pose.json -d " + set.root.string()));
+  }
+  write_text(folder / "scene-1_pose.json", pose);
+  write_text(folder / "scene-1_steeranglefeedback.json", R"([{"utime":1,"value":-360}])");
+  EXPECT_THAT(all_of(set.check()), HasSubstr("scene-1_steeranglefeedback.json, record 0: 'value' of -360 rad"));
+}
+
 TEST(check_can_bus, scenes_of_nuscenes_have_messages_but_for_some) {
   using sqs::detail::has_can_messages;
   for (const char* name : {"scene-0001", "scene-0160", "scene-0169", "scene-0177", "scene-0308", "scene-0315"}) {

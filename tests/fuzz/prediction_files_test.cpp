@@ -142,12 +142,12 @@ TEST(prediction_files, classes_that_a_protocol_does_not_have) {
   EXPECT_EQ(error(metric::occupancy_mask::none), "no error");
 }
 
-TEST(prediction_files, boxes_without_a_size) {
+TEST(prediction_files, boxes_without_size_or_rotation) {
   const auto path = fs::temp_directory_path() / concat("sqs_sizes_", ::getpid(), ".json");
-  const auto error = [&](const char* size) {
+  const auto error = [&](const char* size, const char* rotation = "[1, 0, 0, 0]") {
     std::ofstream(path)
         << R"({"meta": {}, "results": {"a": [{"sample_token": "a", "translation": [1, 2, 0.5], "size": )" << size
-        << R"(, "rotation": [1, 0, 0, 0], "velocity": [0, 0], "detection_name": "car",
+        << R"(, "rotation": )" << rotation << R"(, "velocity": [0, 0], "detection_name": "car",
                            "detection_score": 0.5, "attribute_name": ""}]}})";
     return test::message_of([&] { metric::read_detection_result(path); });
   };
@@ -155,6 +155,9 @@ TEST(prediction_files, boxes_without_a_size) {
   EXPECT_THAT(error("[2, 0, 1.5]"), AllOf(HasSubstr(path.string() + ", sample a, box 0: field 'size' is (2, 0, 1.5) m"),
                                           HasSubstr("sizes are above 0")));
   EXPECT_THAT(error("[-2, 1, 1]"), HasSubstr("field 'size' is (-2, 1, 1) m"));
+  EXPECT_EQ(error("[1, 2, 3]", "[0, 0, 0, 2]"), "no error"); // of any length, as for the devkit
+  EXPECT_THAT(error("[1, 2, 3]", "[0, 0, 0, 0]"),
+              HasSubstr("sample a, box 0: field 'rotation' is (0, 0, 0, 0), which is no rotation"));
   fs::remove(path);
 }
 

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 program, root = sys.argv[1], pathlib.Path(sys.argv[2])
 if not (root / "gts").exists():
@@ -90,6 +91,7 @@ def boundaries(out, scores, order):
     s = scores(*call, out / "drivable")["boundary, any step"]
     assert s == {"1 s": 0.25, "2 s": 0.25, "3 s": 0.5, "mean": 1 / 3}, s
     assert "is none of a town" in run(*call, "town", "--quiet", status=1)
+    assert "nowhere is no folder; give --drivable" in run(*call, out / "nowhere", "--quiet", status=1)
     npy(out / "drivable" / f"{order[0]}.npy", "|u1", (10, 10), bytes(100))
     assert "10 x 10 instead of 1000 x 1000 cells" in run(*call, out / "drivable", "--quiet", status=1)
 
@@ -143,6 +145,18 @@ with tempfile.TemporaryDirectory() as name:
     occupancy_volumes(out, scores)
     rays = scores("rays", "--protocol", "open-occ", "--nuscenes", root, "--ground-truth", moving, "--prediction", moving)
     assert rays["RayIoU"]["@1"] == 1 and rays["mean"]["AVE tp"] == 0, rays
+    unsaid = out / "unsaid"  # a prediction that says nothing
+    shutil.copytree(moving, unsaid)
+    one = next(unsaid.rglob("labels.npz"))
+    arrays = zipfile.ZipFile(one)
+    kept = arrays.read("flow.npy")
+    npy(out / "semantics.npy", "|u1", (200, 200, 16), b"\xff" * 640000)
+    with zipfile.ZipFile(one, "w") as z:
+        z.writestr("flow.npy", kept)
+        z.write(out / "semantics.npy", "semantics.npy")
+    message = run("rays", "--protocol", "open-occ", "--nuscenes", root, "--ground-truth", moving, "--prediction", unsaid,
+                  "--quiet", status=1)
+    assert "labels.npz: voxel (0, 0, 0) has the class 255, outside 0 .. 16" in message, message
 
     # A forecast that is right: the labels of the frames that follow. Frame 3 is the last with three seconds to come.
     scene = next(p for p in gts.iterdir())

@@ -58,6 +58,9 @@ inline detection_box read_detection_box(const json_value& v, const std::string& 
   if (!(s[0] > 0 && s[1] > 0 && s[2] > 0)) {
     f.fail("size", concat("is (", s[0], ", ", s[1], ", ", s[2], ") m; sizes are above 0").c_str());
   }
+  if (!(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3] > 0)) {
+    f.fail("rotation", "is (0, 0, 0, 0), which is no rotation; give a quaternion (w, x, y, z) of length 1");
+  }
   b.velocity = read_velocity(f);
   const std::string &name = f.text("detection_name"), &attribute = f.text("attribute_name");
   b.label = static_cast<std::int8_t>(detection_label(name));

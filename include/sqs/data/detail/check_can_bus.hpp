@@ -21,15 +21,37 @@ inline bool has_can_messages(const std::string& scene) {
   return numbered && !(n >= 161 && n <= 176 && n != 169) && !(n >= 309 && n <= 314);
 }
 
-/// Raises for messages that readers would stumble over, or would take for a vehicle that never moved.
+/// No road vehicle moves like that: the number is not what its unit says, or was damaged.
+inline constexpr double fastest_vehicle = 150, hardest_push = 500, fastest_turn = 100, widest_steering = 100;
+
+/// Raises for messages that readers would stumble over, or would take for a vehicle that never moved, or that no
+/// vehicle sends.
 inline void check_can_scene(const nuscenes_check& c, const std::string& scene) {
   const auto messages = read_can_bus(c.root, scene, sample_file_limits(c.options.limit));
-  const auto wrong = [&](const char* kind, const char* what) {
-    raise<file_error>("sqs::check: ", (c.root / "can_bus" / (scene + kind)).string(), what);
+  const auto wrong = [&](const char* kind, const auto&... what) {
+    raise<file_error>("sqs::check: ", (c.root / "can_bus" / (scene + kind)).string(), what...);
   };
-  if (messages && messages->poses.empty()) { wrong("_pose.json", " holds no messages"); }
+  if (!messages) { return; }
+  if (messages->poses.empty()) { wrong("_pose.json", " holds no messages"); }
   const bool turns = size_of(c.root / "can_bus" / (scene + "_steeranglefeedback.json")) >= 0;
-  if (messages && turns && messages->steering.empty()) { wrong("_steeranglefeedback.json", " holds no messages"); }
+  if (turns && messages->steering.empty()) { wrong("_steeranglefeedback.json", " holds no messages"); }
+  for (std::size_t i = 0; i < messages->poses.size(); ++i) {
+    const auto& m = messages->poses[i];
+    const auto check = [&](const char* field, double value, double most, const char* unit) {
+      if (!(value <= most)) {
+        wrong("_pose.json", ", record ", i, ": '", field, "' of ", value, " ", unit, ", no vehicle");
+      }
+    };
+    check("vel", length(m.velocity), fastest_vehicle, "m/s");
+    check("accel", length(m.acceleration), hardest_push, "m/s^2");
+    check("rotation_rate", length(m.rotation_rate), fastest_turn, "rad/s");
+  }
+  for (std::size_t i = 0; i < messages->steering.size(); ++i) {
+    const double angle = messages->steering[i].angle;
+    if (!(std::abs(angle) <= widest_steering)) {
+      wrong("_steeranglefeedback.json", ", record ", i, ": 'value' of ", angle, " rad, no steering wheel");
+    }
+  }
 }
 
 /// Adds what is missing: a whole scene of nuScenes' own, or one of two files that come together.

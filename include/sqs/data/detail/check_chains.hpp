@@ -17,6 +17,7 @@ struct record_chains {
   std::vector<std::int32_t> prev = {}; ///< by record
   std::vector<std::int32_t> next = {};
   std::vector<std::int32_t> group = {}; ///< the list each record belongs to; or nothing
+  std::vector<std::int64_t> time = {};  ///< the timestamp of each; or nothing
 
   bool known() const { return !next.empty() && prev.size() == next.size(); }
 };
@@ -72,6 +73,15 @@ inline record_finding crossings_in(const record_chains& c) {
     if (c.next[i] < 0 || c.group[i] < 0) { continue; }
     const auto to = c.group[static_cast<std::size_t>(c.next[i])];
     if (to >= 0 && to != c.group[i]) { found.add(i); }
+  }
+  return found;
+}
+
+/// Records whose 'next' was recorded before them.
+inline record_finding steps_back_in(const record_chains& c) {
+  record_finding found;
+  for (std::size_t i = 0; i < c.time.size(); ++i) {
+    if (c.next[i] >= 0 && c.time[static_cast<std::size_t>(c.next[i])] < c.time[i]) { found.add(i); }
   }
   return found;
 }
@@ -137,6 +147,9 @@ inline bool check_chains(const record_chains& c, check_report& report, const std
     add(g.records, " values of 'next' lead to a record of another ", c.of, ", first in record ", g.first);
   } else if (const auto h = cuts_in(c); h.records > 0) {
     add("the records of one ", c.of, " are not one list: ", h.records, " begin a list again, first record ", h.first);
+  } else if (const auto b = steps_back_in(c); b.records > 0) {
+    add(b.records, " values of 'next' lead back in time, first in record ", b.first, ": from ", c.time[b.first], " to ",
+        c.time[static_cast<std::size_t>(c.next[b.first])]);
   }
   return good;
 }

@@ -127,12 +127,15 @@ private:
     for (const auto& n : numbers) {
       if (name == n.table) { count = n.field; }
     }
+    std::vector<std::int64_t> times;
+    const bool timed = name == "sample" || name == "sample_data";
     const auto problem = problem_of([&] {
       stream_records(path, options_.limit, [&](const json_record& r) {
         own.add(nuscenes_token_of(r.text("token")), r.row());
         if (name == "calibrated_sensor") { see_lens(r); }
         unique.see(r);
         if (count != nullptr) { counts.push_back(r.has(count) ? r.integer(count) : -1); }
+        if (timed && r.has("timestamp")) { times.push_back(r.integer("timestamp")); }
         for (auto& c : columns) { see_link(c, r); }
         if (name == "sample_annotation") { see_attributes(r); }
         if (name == "map") { see_logs(r); }
@@ -157,6 +160,7 @@ private:
       columns_.push_back(std::move(c));
     }
     counts_[name] = std::move(counts);
+    if (times.size() == own.size()) { times_[name] = std::move(times); } // the reader needs them all
   }
   static void see_link(column& c, const json_record& r) {
     const bool there = r.has(c.what->field);
@@ -257,9 +261,11 @@ private:
     }
     return {};
   }
-  std::vector<std::int64_t> counts(const char* table) const {
-    const auto found = counts_.find(table);
-    return found == counts_.end() ? std::vector<std::int64_t>{} : found->second;
+  /// What was kept of a table; nothing if it was not.
+  using numbers_of_tables = std::map<std::string, std::vector<std::int64_t>>;
+  static std::vector<std::int64_t> of(const numbers_of_tables& kept, const char* table) {
+    const auto found = kept.find(table);
+    return found == kept.end() ? std::vector<std::int64_t>{} : found->second;
   }
   /// Whether the lists of a table and the table that owns them are as they should.
   void check(const record_chains& c, const char* table) { check_chains(c, report_, repair(table)); }
@@ -273,7 +279,8 @@ private:
            .path = path_of("sample").string(),
            .prev = rows("sample", "prev"),
            .next = rows("sample", "next"),
-           .group = rows("sample", "scene_token")},
+           .group = rows("sample", "scene_token"),
+           .time = of(times_, "sample")},
           "sample",
           {.path = path_of("scene").string(),
            .first_field = "first_sample_token",
@@ -281,7 +288,7 @@ private:
            .count_field = "nbr_samples",
            .first = rows("scene", "first_sample_token"),
            .last = rows("scene", "last_sample_token"),
-           .count = counts("scene")});
+           .count = of(counts_, "scene")});
   }
   void check_boxes() {
     check({.of = "instance",
@@ -296,7 +303,7 @@ private:
            .count_field = "nbr_annotations",
            .first = rows("instance", "first_annotation_token"),
            .last = rows("instance", "last_annotation_token"),
-           .count = counts("instance")});
+           .count = of(counts_, "instance")});
   }
   /// The files of one sensor in one scene are a list.
   void check_recordings() {
@@ -304,7 +311,8 @@ private:
                     .path = path_of("sample_data").string(),
                     .prev = rows("sample_data", "prev"),
                     .next = rows("sample_data", "next"),
-                    .group = rows("sample_data", "sample_token")};
+                    .group = rows("sample_data", "sample_token"),
+                    .time = of(times_, "sample_data")};
     const auto scene = rows("sample", "scene_token"), mounted = rows("sample_data", "calibrated_sensor_token"),
                sensor = rows("calibrated_sensor", "sensor_token");
     const auto via = [](const std::vector<std::int32_t>& to, std::int32_t row) {
@@ -324,7 +332,7 @@ private:
   const check_options& options_;
   check_report& report_;
   std::map<std::string, nuscenes_token_index> known_;
-  std::map<std::string, std::vector<std::int64_t>> counts_;
+  numbers_of_tables counts_, times_;
   std::vector<column> columns_;
   std::map<nuscenes_token, record_finding> attributes_; ///< that boxes name
   std::vector<nuscenes_token> mapped_logs_;             ///< that maps name
