@@ -43,8 +43,12 @@
 /// For functions that keep many registers busy: everything they call becomes part of them.
 #define SQS_FLATTEN __attribute__((flatten))
 #endif
-/// For functions that other files call compiled.
+/// For functions that other files call compiled: GCC must not put a copy for constant arguments in their place.
+#if defined(__clang__)
 #define SQS_NOINLINE __attribute__((noinline))
+#else
+#define SQS_NOINLINE __attribute__((noinline, noclone))
+#endif
 
 #if defined(NDEBUG)
 #define SQS_ASSERT(condition) ((void)0)

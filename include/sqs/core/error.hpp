@@ -5,6 +5,7 @@
 
 #include <sqs/core/config.hpp>
 
+#include <initializer_list>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -33,11 +34,29 @@ struct nonfinite_error : error {
   using error::error;
 };
 
+namespace detail {
+/// Something to be written to a message. Its type is known to `write` alone, so that the stream around it is compiled once
+/// and not for every combination of types.
+struct message_part {
+  const void* value;
+  void (*write)(std::ostream& out, const void* value);
+};
+template <class T> message_part part_of(const T& value) {
+  return {&value, [](std::ostream& out, const void* v) { out << *static_cast<const T*>(v); }};
+}
+template <std::size_t N> message_part part_of(const char (&text)[N]) { // one for literals of all lengths
+  return {text, [](std::ostream& out, const void* v) { out << static_cast<const char*>(v); }};
+}
+inline std::string joined(std::initializer_list<message_part> parts) {
+  std::ostringstream out;
+  for (const auto& p : parts) { p.write(out, p.value); }
+  return out.str();
+}
+} // namespace detail
+
 /// Joins its arguments through `operator<<`: the library's only message formatter.
 template <class... Parts> std::string concat(const Parts&... parts) {
-  std::ostringstream out;
-  (out << ... << parts);
-  return out.str();
+  return detail::joined({detail::part_of(parts)...});
 }
 
 #if defined(SQS_NO_EXCEPTIONS)

@@ -42,14 +42,18 @@ public:
 
   /// Calls f(chunk) for chunk = 0 .. chunks-1, each exactly once, in any order and on any thread.
   template <class F> void run(idx chunks, F& f) {
+    run(chunks, &f, [](void* function, idx chunk) { (*static_cast<F*>(function))(chunk); });
+  }
+  /// The same with a function behind a pointer: compiled once, not for every loop.
+  void run(idx chunks, void* function, void (*call)(void*, idx)) {
     expects(chunks < (idx{1} << 32), "sqs::parallel_for: ", chunks, " chunks; give a larger grain");
     // A loop inside a loop runs on the thread that meets it: the outer one already uses all of them.
     if (workers_.empty() || chunks <= 1 || busy_.exchange(true)) {
-      for (idx c = 0; c < chunks; ++c) { f(c); }
+      for (idx c = 0; c < chunks; ++c) { call(function, c); }
       return;
     }
-    function_.store(&f, std::memory_order_relaxed);
-    call_.store([](void* function, idx chunk) { (*static_cast<F*>(function))(chunk); }, std::memory_order_relaxed);
+    function_.store(function, std::memory_order_relaxed);
+    call_.store(call, std::memory_order_relaxed);
     chunks_.store(chunks, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     ticket_.store((++loop_ << 32) | static_cast<std::uint64_t>(chunks), std::memory_order_release);
