@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace cpu_concurrency_test {
 
 using namespace sqs;
 
@@ -33,4 +33,4 @@ TEST(thread_pool_concurrency, pools_come_and_go_and_work_side_by_side) {
   EXPECT_EQ(total, 3 * 60 * 100);
 }
 
-} // namespace
+} // namespace cpu_concurrency_test

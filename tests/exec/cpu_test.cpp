@@ -6,7 +6,7 @@
 
 #include <numeric>
 
-namespace {
+namespace cpu_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -110,4 +110,4 @@ TEST(gemm, all_transposes_against_the_plain_loop) {
   }
 }
 
-} // namespace
+} // namespace cpu_test

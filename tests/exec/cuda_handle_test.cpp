@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace cuda_handle_test {
 
 TEST(cuda_handle, compiles_without_the_toolkit_and_explains_missing_memory) {
   static_assert(std::is_same_v<sqs::cuda::memory_space, sqs::device>);
@@ -26,4 +26,4 @@ TEST(cuda_handle, carries_memory_and_tape_once_opened) {
   EXPECT_EQ(&copy.memory(), &exec.memory());
 }
 
-} // namespace
+} // namespace cuda_handle_test

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace {
+namespace emulated_gpu_test {
 
 using namespace sqs;
 
@@ -99,4 +99,4 @@ TEST(emulated_gpu, refuses_blocks_no_device_takes) {
               ::testing::HasSubstr("a block of 33 threads; give a multiple of 32 up to 1024"));
 }
 
-} // namespace
+} // namespace emulated_gpu_test

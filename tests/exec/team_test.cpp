@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <vector>
 
-namespace {
+namespace team_test {
 
 using namespace sqs::test;
 using ::testing::HasSubstr;
@@ -239,4 +239,4 @@ TYPED_TEST(team_test, refuses_wrong_sizes) {
   EXPECT_NO_THROW(sqs::emulator::launch<TypeParam>(0, 32, body));
 }
 
-} // namespace
+} // namespace team_test

@@ -3,7 +3,7 @@
 
 #include "features.hpp"
 
-namespace {
+namespace cameras_test {
 
 using namespace features;
 using splat::raster_config;
@@ -135,4 +135,4 @@ TEST(cameras, as_tensors_of_wrong_shape_are_named) {
   }
 }
 
-} // namespace
+} // namespace cameras_test

@@ -3,7 +3,7 @@
 
 #include "features.hpp"
 
-namespace {
+namespace channels_test {
 
 using namespace features;
 using splat::raster_config;
@@ -74,4 +74,4 @@ TEST(channels, do_not_change_each_other) {
   EXPECT_TRUE(same_bits(std::get<2>(a.value), std::get<2>(b.value)));
 }
 
-} // namespace
+} // namespace channels_test

@@ -5,7 +5,7 @@
 
 #include <sqs/splat/contributors.hpp>
 
-namespace {
+namespace contributors_test {
 
 using namespace features;
 using splat::raster_config;
@@ -170,4 +170,4 @@ TEST(contributors, of_nothing_are_none) {
   for (const auto id : top.ids) { EXPECT_EQ(id, -1); }
 }
 
-} // namespace
+} // namespace contributors_test

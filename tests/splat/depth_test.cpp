@@ -3,7 +3,7 @@
 
 #include "features.hpp"
 
-namespace {
+namespace depth_test {
 
 using namespace features;
 using namespace splat;
@@ -97,4 +97,4 @@ TEST(depth, median_is_the_depth_of_the_wall_in_that_scene) {
   }
 }
 
-} // namespace
+} // namespace depth_test

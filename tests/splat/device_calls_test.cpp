@@ -7,49 +7,52 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace device_calls_test {
 
 using namespace sqs;
 using namespace sqs::test;
 using splat::raster_config;
 
-/// What a call in `bands` differs from a call in one, which must be nothing.
-template <raster_config Config> void expect_same_in_bands(const scenes::inputs<double>& in, idx capacity, int bands) {
+/// What calls in so many bands, each with room for a share of the entries, differ from a call in one: nothing.
+template <raster_config Config> void expect_same_in_bands(const scenes::inputs<double>& in, splat::backward_order order,
+                                                          double share, std::initializer_list<int> numbers) {
   emulator::gpu e{.seed = 9};
   splat::raster_options<double, device> options;
-  options.capacity = 1 << 13;
+  options.capacity = 1 << 13, options.order = order;
   splat::raster_counts whole, parts;
   const auto wanted = render_on<Config>(e, in, options, &whole);
-  options.capacity = capacity, options.bands = bands;
-  const auto got = render_on<Config>(e, in, options, &parts);
-  expect_same_bits(got, wanted, concat(bands, " bands"));
-  EXPECT_EQ(parts.intersections, whole.intersections);
-  EXPECT_EQ(parts.visible, whole.visible);
-  EXPECT_EQ(parts.undrawn, 0);
-  EXPECT_GT(whole.intersections, capacity); // bands were needed
+  ASSERT_EQ(whole.undrawn, 0);
+  options.capacity = static_cast<idx>(share * static_cast<double>(whole.intersections));
+  ASSERT_LT(options.capacity, whole.intersections); // bands are needed
+  for (const int bands : numbers) {
+    options.bands = bands;
+    const auto got = render_on<Config>(e, in, options, &parts);
+    expect_same_bits(got, wanted, concat(bands, " bands"));
+    EXPECT_EQ(parts.intersections, whole.intersections);
+    EXPECT_EQ(parts.visible, whole.visible);
+    EXPECT_EQ(parts.undrawn, 0);
+  }
 }
 
 TEST(device_calls, bands_give_the_same_bits_in_less_memory) {
-  // Nine rows of nine tiles in each of two views; one Gaussian covers more tiles than a coverage has bits.
+  // Nine rows of nine tiles in each of two views; the boxes of one Gaussian have more tiles than a coverage has bits.
   constexpr raster_config small_tiles{.tile = 8};
-  auto in = scenes::random({.gaussians = 60, .height = 70, .width = 70, .most_opacity = 0.6, .seed = 27});
+  auto in = scenes::random({.gaussians = 30, .height = 70, .width = 70, .most_opacity = 0.6, .seed = 27});
   for (idx k = 0; k < 3; ++k) { in.s.scales(0, k) = 3; }
-  emulator::gpu e{.seed = 9};
-  splat::raster_options<double, device> options;
-  options.capacity = 1 << 13;
-  splat::raster_counts counts;
-  render_on<small_tiles>(e, in, options, &counts);
-  for (const int bands : {3, 18}) { expect_same_in_bands<small_tiles>(in, counts.intersections * 4 / 5, bands); }
-  // Channels in several passes, views of different sizes, masks aside.
+  expect_same_in_bands<small_tiles>(in, splat::backward_order::by_pixel, 0.8, {3, 18});
+  expect_same_in_bands<small_tiles>(in, splat::backward_order::by_gaussian, 0.8, {4});
+}
+TEST(device_calls, bands_of_views_of_other_sizes_and_channels_in_several_passes) {
   constexpr raster_config jagged{.channels = 40, .depth = splat::median_depth, .layout = splat::image_layout::jagged};
-  auto other = scenes::random({.gaussians = 60, .height = 40, .width = 50, .channels = 40, .seed = 28});
-  other.rig = {};
+  auto in = scenes::random({.gaussians = 30, .height = 40, .width = 50, .channels = 40, .seed = 28});
+  in.rig = {};
   for (int i = 0; i < 3; ++i) {
-    other.rig.add(features::camera_of(camera_model::pinhole, 20 + 15 * i, 60 - 10 * i), features::pose_of(i));
+    in.rig.add(features::camera_of(camera_model::pinhole, 20 + 15 * i, 60 - 10 * i), features::pose_of(i));
   }
-  other.background = make_tensor<double, 2>({3, 40}, 0.4);
-  render_on<jagged>(e, other, options, &counts);
-  expect_same_in_bands<jagged>(other, counts.intersections - 1, 4);
+  in.background = make_tensor<double, 2>({3, 40}, 0.4);
+  for (const auto order : {splat::backward_order::by_pixel, splat::backward_order::by_gaussian}) {
+    expect_same_in_bands<jagged>(in, order, 0.99, {4});
+  }
 }
 
 TEST(device_calls, a_band_that_does_not_fit_is_counted) {
@@ -80,8 +83,33 @@ TEST(device_calls, bands_refuse_what_they_cannot_do) {
   EXPECT_THAT(message(), testing::HasSubstr("option bands is 0; give 1 to 4, the rows of tiles of all views"));
   options.bands = 5;
   EXPECT_THAT(message(), testing::HasSubstr("option bands is 5; give 1 to 4"));
-  options.bands = 2, options.order = splat::backward_order::by_gaussian;
-  EXPECT_THAT(message(), testing::HasSubstr("order is by_gaussian and option bands is 2"));
+}
+
+// The pool has room for the forward pass, but not for the sums of the lists' entries on the way back.
+TEST(device_calls, memory_that_is_missing_names_the_call) {
+  static std::size_t room;
+  room = std::size_t{14} << 20;
+  const slab_source slabs{[](std::size_t bytes, const char* who) -> void* {
+                            if (bytes > room) { return nullptr; }
+                            room -= bytes;
+                            return emulator::detail::take_dirty_slab(bytes, who);
+                          },
+                          &sqs::detail::give_host_slab, [] { return room; }, "the device"};
+  emulator::gpu e{.seed = 14, .shared = std::make_shared<emulator::detail::gpu_state>(slabs)};
+  const auto in = scenes::random({.gaussians = 8, .height = 20, .width = 20, .seed = 30});
+  splat::raster_options<double, device> options;
+  const auto message = [&](idx capacity) {
+    options.capacity = capacity;
+    return message_of([&] { render_on<raster_config{}>(e, in, options); });
+  };
+  const auto backward = message(200000);
+  EXPECT_THAT(backward, testing::HasSubstr(concat("sqs::splat::device_rasterizer (backward): no memory for 16000000 "
+                                                  "bytes: ",
+                                                  room, " bytes are free in the device, and the pool")));
+  EXPECT_THAT(backward, testing::HasSubstr("; give a smaller raster_options::capacity, or the same room to one band "
+                                           "after the other: raster_options::bands"));
+  EXPECT_THAT(message(1 << 30), testing::HasSubstr("(forward): no memory for 4294967296 bytes: "));
+  EXPECT_EQ(message(20000), "no error");
 }
 
 TEST(device_calls, cameras_from_tensors_give_the_bits_of_a_rig) {
@@ -119,4 +147,4 @@ TEST(device_calls, refuses_cameras_of_another_shape) {
               testing::HasSubstr("poses is [2, 12] and intrinsics [2, 4] but both must be [2, 12]"));
 }
 
-} // namespace
+} // namespace device_calls_test

@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-namespace {
+namespace device_faults_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -64,6 +64,8 @@ template <class Kernel> void launch(faulty_gpu& e, idx blocks, int threads, cons
 
 constexpr splat::raster_config plain{};
 
+constexpr const char* by_gaussian = "sqs::splat::blend_backward (by Gaussian)";
+
 /// Whether the outputs and gradients differ from the CPU's, or the emulator complains.
 bool caught(const char* kernel, fault what, int nth = 0) {
   const auto in = scenes::random({.gaussians = 300, .height = 16, .width = 32, .most_scale = 0.3, .seed = 31});
@@ -72,6 +74,7 @@ bool caught(const char* kernel, fault what, int nth = 0) {
     faulty_gpu e{{.seed = seed}, kernel, what, nth};
     splat::raster_options<double, device> options;
     options.capacity = 4096;
+    if (kernel == by_gaussian) { options.order = splat::backward_order::by_gaussian; }
     try {
       const auto got = render_on<plain>(e, in, options);
       const double image = std::max(worst_of(got.image, wanted.image), worst_of(got.depth, wanted.depth));
@@ -86,6 +89,7 @@ bool caught(const char* kernel, fault what, int nth = 0) {
 
 TEST(device_faults, are_none_without_one) {
   EXPECT_FALSE(caught("sqs::splat::blend", fault::none));
+  EXPECT_FALSE(caught(by_gaussian, fault::none));
   EXPECT_FALSE(caught("no such kernel", fault::next_tile));
 }
 TEST(device_faults, a_missing_barrier_shows) {
@@ -96,22 +100,28 @@ TEST(device_faults, a_missing_barrier_shows) {
   for (const int nth : {0, 1, 3, 12, 13, 14, 15}) {
     EXPECT_TRUE(caught("sqs::splat::blend_backward", fault::no_barrier, nth)) << nth;
   }
+  // The same here: records, then notes.
+  for (const int nth : {12, 13, 14, 15}) { EXPECT_TRUE(caught(by_gaussian, fault::no_barrier, nth)) << nth; }
   EXPECT_TRUE(caught("sqs::splat::project_backward", fault::no_barrier));
 }
 TEST(device_faults, a_swapped_lane_shows) {
   // The 17th is whose entry it is. Most others would make the kernel write outside its arrays.
   EXPECT_TRUE(caught("sqs::splat::bin (entries)", fault::wrong_lane, 16));
   EXPECT_TRUE(caught("sqs::splat::blend_backward", fault::wrong_lane, 40));
+  EXPECT_TRUE(caught(by_gaussian, fault::wrong_lane, 150)); // T or what lies behind, from one lane to the next
+  EXPECT_TRUE(caught(by_gaussian, fault::wrong_lane, 151));
   EXPECT_TRUE(caught("sqs::splat::project_backward", fault::wrong_lane));
 }
 TEST(device_faults, a_tile_or_block_off_by_one_shows) {
-  for (const char* kernel : {"sqs::splat::blend", "sqs::splat::blend_backward", "sqs::splat (sums over a view)"}) {
+  for (const char* kernel :
+       {"sqs::splat::blend", "sqs::splat::blend_backward", by_gaussian, "sqs::splat (sums over a view)"}) {
     EXPECT_TRUE(caught(kernel, fault::next_tile)) << kernel;
   }
 }
 TEST(device_faults, a_lost_vote_shows) {
   EXPECT_TRUE(caught("sqs::splat::blend", fault::wrong_vote, 1));
   EXPECT_TRUE(caught("sqs::splat::blend_backward", fault::wrong_vote, 1));
+  EXPECT_TRUE(caught(by_gaussian, fault::wrong_vote, 1));
 }
 
-} // namespace
+} // namespace device_faults_test

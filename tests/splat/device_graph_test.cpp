@@ -6,6 +6,8 @@
 #include <sqs/autodiff/apply.hpp>
 #include <sqs/exec/emulated_gpu.hpp>
 
+namespace device_graph_test {
+
 using namespace sqs;
 using namespace sqs::test;
 
@@ -31,8 +33,6 @@ struct scale_kernel {
     if (i < n) { y[i] = *factor * x[i]; }
   }
 };
-
-namespace {
 
 struct half_square {
   struct saved {
@@ -94,4 +94,4 @@ TEST(device_graph, adds_the_gradients_of_two_calls) {
   EXPECT_GT(largest, 1e-3);
 }
 
-} // namespace
+} // namespace device_graph_test

@@ -13,6 +13,8 @@
 #include <sqs/sparse/cuda/prune.hpp>
 #include <sqs/splat/cuda/rasterize.hpp>
 
+namespace device_guide_test {
+
 using namespace sqs;
 
 struct doubled {
@@ -25,8 +27,6 @@ struct doubled {
     if (i < n) { out[i] = 2 * in[i]; }
   }
 };
-
-namespace {
 
 TEST(cuda_guide, snippets_run) {
   const auto random = scenes::in_scalar<float>(scenes::random({.gaussians = 20}));
@@ -105,4 +105,4 @@ TEST(cuda_guide, sparse_snippet_runs) {
 
 TEST(cuda_guide, shows_what_is_tested) { guide::expect_shown("cuda.md", "splat/device_guide_test.cpp", 7); }
 
-} // namespace
+} // namespace device_guide_test

@@ -10,7 +10,7 @@
 
 #include <cstring>
 
-namespace {
+namespace device_rasterizer_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -62,38 +62,10 @@ TEST(device_rasterizer, equals_the_cpu_for_tiny_and_huge_gaussians_and_one_pixel
   expect_same<plain>(e, in, 1e-12, 1e-11); // boxes of more than 64 tiles
 }
 
-TEST(device_rasterizer, goes_back_by_gaussian) {
-  constexpr auto order = splat::backward_order::by_gaussian;
-  emulator::gpu e{.seed = 5};
-  expect_same<plain>(e, scenes::random({.gaussians = 150, .height = 20, .width = 50, .most_opacity = 1.0, .seed = 5}),
-                     1e-12, 1e-11, {}, order);
-  const scenes::recipe dense{.gaussians = 300,
-                             .height = 17,
-                             .width = 20,
-                             .least_opacity = 0.6,
-                             .most_opacity = 1.0,
-                             .most_scale = 1.2,
-                             .seed = 15};
-  splat::raster_options<double> masked;
-  masked.mask.pixels = make_tensor<std::uint8_t, 1>({2 * 17 * 20}, std::uint8_t{1});
-  masked.mask.tiles = make_tensor<std::uint8_t, 1>({2 * 2 * 2}, std::uint8_t{1});
-  for (idx i = 0; i < masked.mask.pixels.size(); i += 5) { masked.mask.pixels(i) = 0; }
-  masked.mask.tiles(3) = 0;
-  expect_same<plain>(e, scenes::random(dense), 1e-12, 1e-10, masked, order);
-  constexpr splat::raster_config depths{.channels = 2,
-                                        .tile = 8,
-                                        .depth = splat::accumulated_depth | splat::expected_depth |
-                                                 splat::inverse_depth | splat::median_depth,
-                                        .absgrad = true};
-  expect_same<depths>(e, scenes::random({.gaussians = 60, .channels = 2, .seed = 16}), 1e-12, 1e-10, {}, order);
-}
-
 TEST(device_rasterizer, adds_as_it_comes) {
   emulator::gpu e{.seed = 6};
   const auto in = scenes::random({.gaussians = 60, .height = 20, .width = 50, .seed = 17});
-  for (const auto order : {splat::backward_order::by_pixel, splat::backward_order::by_gaussian}) {
-    expect_same<plain>(e, in, 1e-12, 1e-11, {}, order, splat::gradient_sums::atomic);
-  }
+  expect_same<plain>(e, in, 1e-12, 1e-11, {}, splat::backward_order::by_pixel, splat::gradient_sums::atomic);
 }
 
 // The pool never holds more than was announced, and what was announced is no multiple of it.
@@ -219,17 +191,8 @@ TEST(device_rasterizer, says_what_does_not_fit) {
               }),
               HasSubstr("background is [1, 3] but must be [2, 3]"));
   EXPECT_THAT(message([&](auto&, auto&, auto& o) { o.capacity = -1; }), HasSubstr("option capacity is -1"));
-  EXPECT_THAT(test::message_of([&] {
-                const splat::device_rasterizer<splat::raster_config{.channels = 4}> op;
-                auto options = room_for(64);
-                options.order = splat::backward_order::by_gaussian;
-                (void)op.forward(e, to_device(e, in.s.means), to_device(e, in.s.scales), to_device(e, in.s.rotations),
-                                 to_device(e, in.s.opacities), full<double, 2>(e, {4, 4}, 0.0),
-                                 full<double, 2>(e, {2, 4}, 0.0), in.rig, options);
-              }),
-              HasSubstr("by_gaussian, which takes up to 3 channels on tiles of 16; the configuration has 4"));
   EXPECT_THAT(message([&](auto&, auto&, auto& o) { o.mask.tiles = empty<std::uint8_t, 1>(e, {3}); }),
               HasSubstr("option mask.tiles is [3] but must be"));
 }
 
-} // namespace
+} // namespace device_rasterizer_test

@@ -5,7 +5,7 @@
 
 #include "support/check.hpp"
 
-namespace {
+namespace features_test {
 
 using namespace features;
 using splat::raster_config;
@@ -289,4 +289,4 @@ TEST(features, takes_poses_that_have_drifted) {
   EXPECT_NEAR(back.rotation(2, 2), in.rig[1].T_cam_ref.rotation(2, 2), 0.05);
 }
 
-} // namespace
+} // namespace features_test

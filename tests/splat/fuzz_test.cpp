@@ -10,7 +10,7 @@
 #include <cstring>
 #include <limits>
 
-namespace {
+namespace fuzz_test {
 
 using namespace sqs;
 
@@ -395,4 +395,4 @@ TEST(splat_fuzz, bits_do_not_depend_on_the_number_of_threads) {
   }
 }
 
-} // namespace
+} // namespace fuzz_test

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace golden_test {
 
 using namespace sqs;
 
@@ -118,4 +118,4 @@ TEST(golden, autograd_in_float) {
   expect_like_autograd<fisheye, float>("fisheye", {fish, fish}, 5e-6, 1e-4);
 }
 
-} // namespace
+} // namespace golden_test

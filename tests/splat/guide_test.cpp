@@ -9,7 +9,7 @@
 #include <sqs/optim/adamw.hpp>
 #include <sqs/splat/contributors.hpp>
 
-namespace {
+namespace guide_test {
 
 using namespace sqs;
 
@@ -155,4 +155,4 @@ TEST(guide, masks_and_memory) {
 
 TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("splat.md", "splat/guide_test.cpp", 5); }
 
-} // namespace
+} // namespace guide_test

@@ -3,7 +3,7 @@
 
 #include "features.hpp"
 
-namespace {
+namespace harmonics_test {
 
 using namespace features;
 using splat::raster_config;
@@ -59,4 +59,4 @@ TEST(harmonics, have_the_sign_of_3dgs) {
   EXPECT_NEAR(image(0, 8, 8, 1), 0.5 * (0.5 + 0.5 * std::sqrt(3 / (4 * std::acos(-1.0)))), 1e-12);
 }
 
-} // namespace
+} // namespace harmonics_test

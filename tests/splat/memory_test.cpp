@@ -3,7 +3,7 @@
 
 #include "features.hpp"
 
-namespace {
+namespace memory_test {
 
 using namespace features;
 using namespace splat;
@@ -176,4 +176,4 @@ TEST(memory, query_bytes_bounds_the_peak_of_channels_and_doubles) {
   expect_query<config>(large(24, 3000, 200, 300), std::size_t{4} << 30);
 }
 
-} // namespace
+} // namespace memory_test

@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace oracle_test {
 
 using namespace sqs;
 
@@ -112,4 +112,4 @@ TEST(oracle, renders_what_gsplat_renders) {
   }
 }
 
-} // namespace
+} // namespace oracle_test

@@ -7,7 +7,7 @@
 
 #include "features.hpp"
 
-namespace {
+namespace precision_test {
 
 using namespace features;
 using namespace splat;
@@ -146,4 +146,4 @@ TEST(precision, of_a_vehicle_camera) { expect_float_like_double("street", street
 // Right of pixel 512 a float has one bit less after the point.
 TEST(precision, of_a_wide_vehicle_camera) { expect_float_like_double("wide street", street(6000, 1)); }
 
-} // namespace
+} // namespace precision_test

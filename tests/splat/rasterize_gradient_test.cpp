@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace rasterize_gradient_test {
 
 using namespace sqs;
 
@@ -172,4 +172,4 @@ TEST(rasterizer, float_agrees_with_double) {
   (std::make_index_sequence<6>{});
 }
 
-} // namespace
+} // namespace rasterize_gradient_test

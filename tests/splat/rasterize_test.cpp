@@ -9,7 +9,7 @@
 #include <cstring>
 #include <limits>
 
-namespace {
+namespace rasterize_test {
 
 using namespace sqs;
 using testing::HasSubstr;
@@ -368,4 +368,4 @@ TEST(camera_rig, names_its_limits) {
   EXPECT_EQ(bad.size(), 0);
 }
 
-} // namespace
+} // namespace rasterize_test

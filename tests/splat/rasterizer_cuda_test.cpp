@@ -11,7 +11,7 @@ SQS_SPLAT_ON_CUDA(extern template, sqs::test::plain, double);
 SQS_SPLAT_ON_CUDA(extern template, sqs::test::rich, double);
 SQS_SPLAT_ON_CUDA(extern template, sqs::test::jagged, double);
 
-namespace {
+namespace rasterizer_cuda_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -69,6 +69,21 @@ TEST_F(rasterizer_on_cuda, equals_the_cpu_with_every_feature) {
   auto in = scenes::random({.gaussians = 80, .height = 40, .width = 50, .channels = 27 + 37, .seed = 6});
   in.background = make_tensor<double, 2>({2, 40}, 0.3);
   expect_same<rich>(exec, in, 1e-11, 1e-9);
+}
+TEST_F(rasterizer_on_cuda, goes_back_by_gaussian) {
+  constexpr auto order = splat::backward_order::by_gaussian;
+  expect_same<plain>(exec, street(2000), 1e-5, 1e-4, {}, order);
+  expect_same<plain>(exec, scenes::random({.gaussians = 200, .height = 60, .width = 90, .seed = 5}), 1e-11, 1e-10, {},
+                     order);
+  auto in = scenes::random({.gaussians = 80, .height = 40, .width = 50, .channels = 27 + 37, .seed = 6});
+  in.background = make_tensor<double, 2>({2, 40}, 0.3);
+  expect_same<rich>(exec, in, 1e-11, 1e-9, {}, order);
+}
+// The boxes of most have hundreds of tiles: their rows are found again when the entries are laid down.
+TEST_F(rasterizer_on_cuda, equals_the_cpu_for_large_gaussians) {
+  const auto in =
+      scenes::random({.gaussians = 16, .height = 300, .width = 400, .least_scale = 2, .most_scale = 9, .seed = 8});
+  expect_same<plain>(exec, scenes::in_scalar<float>(in), 1e-5, 1e-4);
 }
 TEST_F(rasterizer_on_cuda, equals_the_cpu_for_cameras_of_every_kind) {
   auto in = scenes::random({.gaussians = 60, .spread = 1.5, .seed = 22});
@@ -142,4 +157,4 @@ TEST_F(rasterizer_on_cuda, repeats_bit_for_bit) {
   for (int i = 0; i < 5; ++i) { EXPECT_TRUE(features::same_bits_in_all(run(), first)); }
 }
 
-} // namespace
+} // namespace rasterizer_cuda_test

@@ -10,7 +10,7 @@
 #include <numeric>
 #include <tuple>
 
-namespace {
+namespace stages_test {
 
 using namespace sqs;
 constexpr splat::raster_config config{};
@@ -292,4 +292,4 @@ TEST(tile, finds_every_cell_that_is_reached) {
   EXPECT_LT(listed, possible * 3 / 4); // and it does leave out
 }
 
-} // namespace
+} // namespace stages_test

@@ -14,13 +14,20 @@ namespace sqs::emulator {
 
 namespace detail {
 /// Memory of the pretended device starts with bytes that are NaN as floating-point numbers: nothing may rely on zeros.
-inline void* take_dirty_slab(std::size_t bytes) {
-  void* const p = sqs::detail::take_host_slab(bytes);
-  std::memset(p, 0xff, bytes);
+inline void* take_dirty_slab(std::size_t bytes, const char* who) {
+  void* const p = sqs::detail::take_host_slab(bytes, who);
+  if (p != nullptr) { std::memset(p, 0xff, bytes); }
   return p;
 }
+inline slab_source dirty_slabs() { return {&take_dirty_slab, &sqs::detail::give_host_slab}; }
+/// A kernel that is not known by its type.
+struct any_kernel {
+  const void* kernel;
+  void (*call)(const void* kernel, emulated_team<>& t);
+  void operator()(emulated_team<>& t) const { call(kernel, t); }
+};
 struct gpu_state {
-  gpu_state() : memory(new pool({&take_dirty_slab, &sqs::detail::give_host_slab})) {}
+  explicit gpu_state(slab_source slabs = dirty_slabs()) : memory(new pool(slabs)) {}
   ~gpu_state() { pool::abandon(memory); }
   gpu_state(const gpu_state&) = delete;
   gpu_state& operator=(const gpu_state&) = delete;
@@ -50,7 +57,13 @@ static_assert(device_executor<gpu>);
 /// Errors      as `emulator::launch`.
 template <class Kernel> void launch(gpu& e, idx blocks, int threads, const Kernel& kernel) {
   expects(blocks >= 0 && blocks < (idx{1} << 31), "sqs::launch: ", blocks, " blocks; give 0 to 2^31 - 1");
-  launch(static_cast<int>(blocks), threads, kernel, ++e.seed);
+  if constexpr (requires { Kernel::most_threads; }) {
+    expects(threads <= Kernel::most_threads, Kernel::name, ": a block of ", threads,
+            " threads of a kernel that says most_threads = ", Kernel::most_threads, "; launch fewer or raise it");
+  }
+  // Behind a pointer: the loop around a kernel is compiled once, not for every kernel.
+  const detail::any_kernel any{&kernel, [](const void* k, emulated_team<>& t) { (*static_cast<const Kernel*>(k))(t); }};
+  launch(static_cast<int>(blocks), threads, any, ++e.seed);
 }
 
 /// The twins of exec/cuda.hpp.

@@ -3,7 +3,8 @@
 /// \file
 /// Runs the body of a CUDA kernel on the CPU, to test it where there is no GPU: every CUDA thread is a fiber, barriers
 /// and shuffles switch between them, and they go on in random order, some far behind the others, so that a missing barrier
-/// shows.
+/// shows. Copies that run beside a thread arrive at once or when it waits for them, at random: so a missing wait shows, and
+/// memory that is filled again too early.
 ///
 /// It does not show: races between two barriers of the real memory model, use of one warp's lockstep, bank conflicts,
 /// anything about speed.
@@ -41,12 +42,24 @@ template <class Switch> class block_runner {
 public:
   enum class state { ready, at_sync, at_shuffle, done };
 
+  /// 16 bytes on their way to shared memory.
+  struct copy {
+    void* to;
+    const void* from; ///< null: zeros
+    int group;
+    void arrive() const {
+      static constexpr std::byte zeros[16] = {};
+      std::memcpy(to, from != nullptr ? from : zeros, sizeof zeros);
+    }
+  };
   struct fiber {
     Switch context;
     sqs::detail::sanitizer_stack sanitizer;
     std::byte* stack = nullptr;
     state now = state::done;
     alignas(16) std::array<std::byte, 16> slot{}; ///< the value this lane shows to the others in a shuffle
+    std::vector<copy> copies;                     ///< that have not arrived
+    int group = 0;                                ///< of the copies that begin now
   };
 
   block_runner(int threads, std::uint64_t seed)
@@ -71,6 +84,7 @@ public:
       f.context.prepare(f.stack, stack_bytes, &entry);
       f.sanitizer = {};
       f.now = state::ready;
+      f.copies.clear(), f.group = 0;
     }
     std::vector<int> order, laggards;
     choose_laggards();
@@ -110,6 +124,25 @@ public:
                                 static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{64})))});
     std::generate_n(shared_.back().bytes.get(), bytes, [&] { return static_cast<std::byte>(next_random()); });
     return shared_.back().bytes.get();
+  }
+
+  /// A copy of a thread begins; it arrives now or when the thread waits for it.
+  void begin_copy(int thread, void* to, const void* from, bool there) {
+    const auto beyond = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16; };
+    expects(beyond(to) == 0 && beyond(from) == 0, "sqs::emulator: thread ", thread, " of block ", block_,
+            " copies from an address ", beyond(from), " bytes beyond a multiple of 16 to one ", beyond(to),
+            " beyond; copy_async takes multiples of 16");
+    const copy c{to, there ? from : nullptr, at(thread).group};
+    if (next_random() % 2 == 0) { return c.arrive(); }
+    at(thread).copies.push_back(c);
+  }
+  void end_copies(int thread, int but) {
+    fiber& f = at(thread);
+    const auto over = [&](const copy& c) { return c.group < f.group - but; };
+    for (const copy& c : f.copies) {
+      if (over(c)) { c.arrive(); }
+    }
+    std::erase_if(f.copies, over);
   }
 
 private:
@@ -288,6 +321,10 @@ public:
   template <class T> T shfl_down(T v, int n) { return exchange(v, lane() + n < warp_size ? thread_ + n : thread_); }
   template <class T> T shfl_xor(T v, int n) { return exchange(v, thread_ - lane() + ((lane() ^ n) & (warp_size - 1))); }
 
+  void copy_async(void* to, const void* from, bool there) { runner_->begin_copy(thread_, to, from, there); }
+  void commit_copies() { ++runner_->at(thread_).group; }
+  template <int N> void wait_copies() { runner_->end_copies(thread_, N); }
+
   template <class T> void add(T* p, T v) { *p = static_cast<T>(*p + v); }
   template <class Tag, class T, int N> T* shared() {
     static_assert(std::is_trivially_copyable_v<T>, "shared memory holds trivially copyable values only");
@@ -340,6 +377,6 @@ void launch(int blocks, int threads, Body&& body, std::uint64_t seed = 0) {
   }
 }
 
-static_assert(team<emulated_team<>>);
+static_assert(copying_team<emulated_team<>>);
 
 } // namespace sqs::emulator

@@ -45,6 +45,21 @@ concept team = requires(Team& t, float v, int n) {
   { t.template shared<void, float, 1>() } -> std::same_as<float*>;
 };
 
+/// A team that copies beside its computing (cp.async).
+///
+///   copy_async(to, from, there)
+///                       16 bytes from global to shared memory, or zeros if not `there` (`from` is some address of
+///                       global memory all the same); both are multiples of 16. It happens any time from now to the wait
+///   commit_copies()     makes a group of the copies this thread has begun since the last call
+///   wait_copies<N>()    until all groups of this thread but the last N have arrived; other threads see them after a
+///                       `sync()` that follows
+template <class Team>
+concept copying_team = team<Team> && requires(Team& t, void* to, const void* from) {
+  t.copy_async(to, from, true);
+  t.commit_copies();
+  t.template wait_copies<1>();
+};
+
 /// The block's array of N values of T. Tag tells apart arrays of the same type: `shared_array<struct tile_a, float, 256>(t)`.
 template <class Tag, class T, int N, team Team> SQS_DEVICE T* shared_array(Team& t) {
   return t.template shared<Tag, T, N>();
@@ -158,6 +173,23 @@ struct cuda_team {
     alignas(T) __shared__ unsigned char bytes[sizeof(T) * N];
     return reinterpret_cast<T*>(bytes);
   }
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  // Volatile and "memory": neither these nor what reads the copies may change places with a wait or a barrier.
+  SQS_DEVICE void copy_async(void* to, const void* from, bool there) const {
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(
+                     static_cast<unsigned>(__cvta_generic_to_shared(to))),
+                 "l"(__cvta_generic_to_global(from)), "r"(there ? 16 : 0)
+                 : "memory");
+  }
+  SQS_DEVICE void commit_copies() const { asm volatile("cp.async.commit_group;" ::: "memory"); }
+  template <int N> SQS_DEVICE void wait_copies() const { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+#else
+  SQS_DEVICE void copy_async(void* to, const void* from, bool there) const {
+    *static_cast<int4*>(to) = there ? *static_cast<const int4*>(from) : int4{0, 0, 0, 0};
+  }
+  SQS_DEVICE void commit_copies() const {}
+  template <int N> SQS_DEVICE void wait_copies() const {}
+#endif
 };
 #endif
 

@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <bit>
+#include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -16,20 +18,24 @@
 
 namespace sqs {
 
-/// Where a pool takes its slabs from: two plain functions, so that a pool does not depend on the memory space.
+/// Where a pool takes its slabs from: plain functions, so that a pool does not depend on the memory space.
 struct slab_source {
-  void* (*take)(std::size_t bytes);
-  void (*give)(void* slab);
+  static constexpr std::size_t unknown = std::numeric_limits<std::size_t>::max();
+  /// Null if there is no room; other failures are raised in the name of who asks.
+  void* (*take)(std::size_t bytes, const char* who);
+  /// Null, or what went wrong. Called in destructors.
+  const char* (*give)(void* slab);
+  std::size_t (*left)() = nullptr; ///< bytes there is room for, `unknown` if that cannot be told
+  const char* space = "the system";
 };
 
 namespace detail {
 // Named functions: nvcc does not take lambdas in a braced return.
-inline void* take_host_slab(std::size_t bytes) {
-  void* p = std::aligned_alloc(64, bytes);
-  if (p == nullptr) { raise<error>("sqs::pool: out of memory asking for ", bytes, " bytes; use a smaller batch"); }
-  return p;
+inline void* take_host_slab(std::size_t bytes, const char*) { return std::aligned_alloc(64, bytes); }
+inline const char* give_host_slab(void* slab) {
+  std::free(slab);
+  return nullptr;
 }
-inline void give_host_slab(void* slab) { std::free(slab); }
 } // namespace detail
 
 /// Slabs from the host's heap, aligned to 64 bytes.
@@ -67,11 +73,30 @@ class pool {
 public:
   static constexpr std::size_t granule = 64;
 
+  /// While it lives, errors name `who` as the one who asked for memory, and say how he can do with less. The outermost
+  /// counts: an op, not the sort it calls. Both are string literals.
+  class user {
+  public:
+    user(pool& p, const char* who, const char* help) : pool_(p.who_ == nullptr ? &p : nullptr) {
+      if (pool_ != nullptr) { p.who_ = who, p.help_ = help; }
+    }
+    ~user() {
+      if (pool_ != nullptr) { pool_->who_ = nullptr; }
+    }
+    user(const user&) = delete;
+    user& operator=(const user&) = delete;
+
+  private:
+    pool* pool_;
+  };
+
   explicit pool(slab_source source) : source_(source) {}
   pool(const pool&) = delete;
   pool& operator=(const pool&) = delete;
 
   /// A block of at least `bytes` with one reference.
+  ///
+  /// Errors      error naming who asks, what is left and what the pool holds, if there is no room.
   memory_block* allocate(std::size_t bytes) {
     expects(bytes <= (std::size_t{1} << 46), "sqs::pool: a block of ", bytes,
             " bytes was asked for; check the extents");
@@ -117,7 +142,15 @@ private:
   static constexpr int first_level = 48;
 
   ~pool() {
-    for (void* s : slabs_) { source_.give(s); }
+    // A destructor cannot raise, and there may be no next call to raise instead: one line a pool says it.
+    const char* what = nullptr;
+    for (void* s : slabs_) {
+      if (const char* const failed = source_.give(s); failed != nullptr) { what = failed; }
+    }
+    if (what != nullptr) {
+      std::fprintf(stderr, "sqs::pool: could not give memory back to %s: %s; an earlier call may have failed unseen\n",
+                   source_.space, what);
+    }
     for (memory_block* chunk : descriptors_) { delete[] chunk; }
   }
 
@@ -219,17 +252,42 @@ private:
     b->before = b->after = b->previous_free = b->next_free = nullptr;
     return b;
   }
+  /// A slab of `bytes`, or else of `least`, to which `bytes` is set then. `unused` is not lost if there is none.
+  char* take(std::size_t& bytes, std::size_t least, std::size_t asked, memory_block* unused) {
+    const char* const who = who_ != nullptr ? who_ : "sqs::pool";
+    const auto keep = [&] {
+      unused->next_free = spare_;
+      spare_ = unused;
+    };
+    void* slab = nullptr;
+    try {
+      slab = source_.take(bytes, who);
+      if (slab == nullptr && least < bytes) { slab = source_.take(bytes = least, who); }
+    } catch (...) {
+      keep();
+      throw;
+    }
+    if (slab != nullptr) { return static_cast<char*>(slab); }
+    keep();
+    const std::size_t left = source_.left != nullptr ? source_.left() : slab_source::unknown;
+    raise<error>(who, ": no memory for ", asked, " bytes: ",
+                 left == slab_source::unknown ? std::string(source_.space) + " has no room"
+                                              : concat(left, " bytes are free in ", source_.space),
+                 ", and the pool holds ", statistics_.slabs, " bytes, of which ", statistics_.live, " are in use; ",
+                 who_ != nullptr ? help_ : "use a smaller batch");
+  }
   void add_slab(std::size_t size) {
     // A request is rounded up by `find` to its list's upper edge (1/16 more at most); slabs grow with the total.
-    std::size_t bytes = size + size / 8 + granule;
+    const std::size_t least = (size + size / 8) / granule * granule + granule;
+    std::size_t bytes = least;
     const std::size_t minimum =
         statistics_.slabs / 2 > (std::size_t{1} << 20) ? statistics_.slabs / 2 : std::size_t{1} << 20;
     bytes = (bytes > minimum ? bytes : minimum) / granule * granule;
     slabs_.reserve(slabs_.size() + 1);
     memory_block* b = new_descriptor();
     b->owner = this;
+    b->data = take(bytes, least, size, b);
     b->bytes = bytes;
-    b->data = static_cast<char*>(source_.take(bytes));
     slabs_.push_back(b->data);
     statistics_.slabs += bytes;
     ++statistics_.takes;
@@ -240,6 +298,8 @@ private:
   pool_statistics statistics_;
   std::int64_t blocks_ = 0;
   bool abandoned_ = false;
+  const char* who_ = nullptr;
+  const char* help_ = nullptr;
   std::uint64_t first_map_ = 0;
   std::uint32_t second_map_[first_level]{};
   memory_block* heads_[first_level][second_level]{};
@@ -274,7 +334,10 @@ public:
   static block_handle alone(std::size_t bytes) {
     auto b = std::make_unique<memory_block>();
     b->bytes = bytes == 0 ? pool::granule : (bytes + pool::granule - 1) / pool::granule * pool::granule;
-    b->data = static_cast<char*>(host_slabs().take(b->bytes));
+    b->data = static_cast<char*>(detail::take_host_slab(b->bytes, ""));
+    if (b->data == nullptr) {
+      raise<error>("sqs::make_tensor: no memory for ", b->bytes, " bytes; use a smaller batch");
+    }
     b->references.store(1, std::memory_order_relaxed);
     return block_handle{b.release()};
   }

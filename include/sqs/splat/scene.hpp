@@ -40,11 +40,12 @@ template <class T, class Space = host> struct raster_options {
       centre_absgradients{};       ///< [V,G,2] sum over pixels of |dL/d(centre)|; set by backward, needs Config.absgrad
   raster_counts* counts = nullptr; ///< set by forward; must outlive the call
 };
-/// How the way back of the blend goes on a device. The gradients agree up to rounding.
+/// How the way back of the blend goes on a device. The gradients agree up to rounding. Each takes every configuration and
+/// no memory beyond the block's own.
 enum class backward_order {
-  automatic,   ///< by pixel until measurements say otherwise
+  automatic,   ///< what `cost_of_backward` says is cheaper
   by_pixel,    ///< a thread has a pixel: passes over what does not reach it, stops where it is finished
-  by_gaussian, ///< a thread has a Gaussian: no sums over threads; up to 3 channels on tiles of 16 or 8; some 1000 numbers more for 32 entries
+  by_gaussian, ///< a thread has a Gaussian: no sums over threads, but looks at all pixels of a tile
 };
 /// How the entries' sums of a Gaussian are added on a device.
 enum class gradient_sums {
@@ -61,6 +62,9 @@ template <class T> struct raster_options<T, device> {
   /// intersections in the same memory. Slower, same results to the last bit.
   int bands = 1;
   backward_order order = backward_order::automatic;
+  /// How many blocks of 8 x 4 pixels of its tile an entry reaches on average, which decides the automatic order: what
+  /// `measure_reach` says of a similar picture, or 0 for `usual_reach`.
+  double reach = 0;
   gradient_sums sums = gradient_sums::ordered;
   tensor<T, 2, device> radii{}; ///< as above, like the others
   tensor<T, 3, device> centre_gradients{}, centre_absgradients{};

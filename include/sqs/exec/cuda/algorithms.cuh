@@ -64,6 +64,7 @@ template <class T> struct scan_total_kernel {
 template <class Call> void with_cub_scratch(cuda& e, const char* where, Call call) {
   std::size_t bytes = 0;
   check_cuda(call(nullptr, bytes), where);
+  const pool::user asking(open(e).memory(), where, "sort or sum fewer numbers at a time");
   const cuda_scratch scratch(e, bytes);
   check_cuda(call(scratch.data(), bytes), where);
 }

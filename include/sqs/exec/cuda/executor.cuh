@@ -27,16 +27,41 @@ inline void check_cuda(cudaError_t status, const char* where) {
 
 namespace detail {
 // Functions, not lambdas: nvcc 13.0 generates wrong host code for `return {lambda, lambda}` of a struct of pointers.
-inline void* take_device_slab(std::size_t bytes) {
+inline void* take_device_slab(std::size_t bytes, const char* who) {
   void* p = nullptr;
-  check_cuda(cudaMalloc(&p, bytes), "sqs::pool");
+  const cudaError_t status = cudaMalloc(&p, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError(); // it is told in another way
+    return nullptr;
+  }
+  if (status == cudaErrorStreamCaptureUnsupported) {
+    (void)cudaGetLastError();
+    raise<error>(who, ": ", bytes,
+                 " bytes are missing while a graph is captured, and memory cannot be taken then; run "
+                 "the same pass once before, or reserve memory");
+  }
+  check_cuda(status, who);
   return p;
 }
-inline void give_device_slab(void* slab) { (void)cudaFree(slab); }
+inline const char* give_device_slab(void* slab) {
+  const cudaError_t status = cudaFree(slab);
+  // Where the program has ended, the driver has taken everything back already.
+  if (status == cudaSuccess || status == cudaErrorCudartUnloading) { return nullptr; }
+  (void)cudaGetLastError();
+  return cudaGetErrorName(status);
+}
+inline std::size_t device_bytes_left() {
+  std::size_t left = 0, all = 0;
+  if (cudaMemGetInfo(&left, &all) == cudaSuccess) { return left; }
+  (void)cudaGetLastError();
+  return slab_source::unknown;
+}
 } // namespace detail
 
 /// Slabs of device memory.
-inline slab_source device_slabs() { return {&detail::take_device_slab, &detail::give_device_slab}; }
+inline slab_source device_slabs() {
+  return {&detail::take_device_slab, &detail::give_device_slab, &detail::device_bytes_left, "the device"};
+}
 
 // Emitted in any case, for host code that links a compiled target.
 __attribute__((used)) inline cuda& open(cuda& e) {
@@ -60,6 +85,14 @@ __attribute__((used)) inline void download(cuda& e, void* to, const void* from, 
 namespace detail {
 
 template <class Kernel> __global__ void team_kernel(const Kernel kernel) {
+  cuda_team t;
+  kernel(t);
+}
+
+/// The same for kernels that say how many threads a block of theirs has at most: more registers for small blocks, and none
+/// too many for large ones.
+template <class Kernel> __global__ void __launch_bounds__(Kernel::most_threads)
+    bounded_team_kernel(const Kernel kernel) {
   cuda_team t;
   kernel(t);
 }
@@ -91,7 +124,8 @@ struct cuda_scratch {
 } // namespace detail
 
 /// Runs `kernel(team)` for `blocks` blocks of `threads` threads. `kernel` is a plain struct of views, the same that
-/// `emulator::launch` runs on the CPU.
+/// `emulator::launch` runs on the CPU. One with `static constexpr int most_threads` is compiled for blocks of up to so
+/// many: above 256 it would otherwise be given more registers than such a block has.
 ///
 /// Errors      precondition_error for sizes that no device takes; error if the launch fails. What goes wrong while a
 ///             kernel runs shows in a later call; with SQS_SYNC=1 in the environment every launch waits, and the error
@@ -102,7 +136,14 @@ template <class Kernel> void launch(cuda& e, idx blocks, int threads, const Kern
   expects(blocks >= 0 && blocks <= std::numeric_limits<int>::max(), "sqs::launch: ", blocks,
           " blocks; give 0 to 2^31 - 1");
   if (blocks == 0) { return; } // CUDA refuses an empty grid
-  detail::team_kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), 0, e.stream>>>(kernel);
+  const auto grid = static_cast<unsigned>(blocks), block = static_cast<unsigned>(threads);
+  if constexpr (requires { Kernel::most_threads; }) {
+    expects(threads <= Kernel::most_threads, detail::kernel_name<Kernel>(), ": a block of ", threads,
+            " threads of a kernel that says most_threads = ", Kernel::most_threads, "; launch fewer or raise it");
+    detail::bounded_team_kernel<<<grid, block, 0, e.stream>>>(kernel);
+  } else {
+    detail::team_kernel<<<grid, block, 0, e.stream>>>(kernel);
+  }
   check_cuda(cudaGetLastError(), detail::kernel_name<Kernel>());
   if (detail::wait_for_kernels()) { check_cuda(cudaStreamSynchronize(e.stream), detail::kernel_name<Kernel>()); }
 }

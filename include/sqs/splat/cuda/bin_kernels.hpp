@@ -12,11 +12,12 @@ namespace sqs::splat::detail {
 inline constexpr std::uint32_t no_tile = ~std::uint32_t{0};
 
 /// What of each pair's box lies in the tile rows [band.begin, band.end).
-struct clip_boxes_kernel {
+template <class K, class T> struct clip_boxes_kernel {
   static constexpr const char* name = "sqs::splat::bin (band)";
   tile_grid grid;
   tile_band band;
   idx count, gaussians;
+  const projected_gaussian<T>* records;
   const tile_box* boxes;
   const std::uint64_t* coverage;
   tile_box* clipped_boxes;
@@ -32,13 +33,13 @@ struct clip_boxes_kernel {
       clipped_boxes[i] = tile_box{};
       return;
     }
-    const idx width = box.x1 - box.x0, skipped = (y0 - box.y0) * width;
-    // A large box has no bits: it covers all of its tiles, and so does what is left of it.
-    const std::uint64_t bits = box.tiles() > covered_tiles ? all_tiles : coverage[i] >> skipped;
+    const bool small = box.tiles() <= covered_tiles;
+    const idx skipped = (y0 - box.y0) * (box.x1 - box.x0);
     box.y0 = static_cast<std::uint16_t>(y0), box.y1 = static_cast<std::uint16_t>(y1);
-    const idx left = box.tiles();
     clipped_boxes[i] = box;
-    clipped_coverage[i] = left >= covered_tiles ? bits : bits & ((std::uint64_t{1} << left) - 1);
+    const idx left = box.tiles();
+    clipped_coverage[i] =
+        small ? (coverage[i] >> skipped) & (~std::uint64_t{0} >> (64 - left)) : coverage_of<K>(records[i], box);
   }
 
 private:
@@ -77,11 +78,13 @@ template <class T> struct count_entries_kernel {
   }
 };
 
-/// Lays down the entries. A warp takes 32 pairs together: its lanes share their tiles, however unequal they are.
-template <class T> struct lay_entries_kernel {
+/// Lays down the entries. A warp takes 32 pairs together: its lanes share their tiles, however unequal they are. Those of a
+/// large box it finds again, 32 rows at a time.
+template <class K, class T> struct lay_entries_kernel {
   static constexpr const char* name = "sqs::splat::bin (entries)";
   tile_grid grid;
   const std::int32_t* pairs;
+  const projected_gaussian<T>* records;
   const tile_box* boxes;
   const std::uint64_t* coverage;
   const idx* first; ///< [pairs], in order of depth
@@ -94,29 +97,66 @@ template <class T> struct lay_entries_kernel {
     const idx j = static_cast<idx>(t.block()) * t.size() + t.thread();
     const std::int32_t i = j < count ? pairs[j] : 0;
     const tile_box box = j < count ? boxes[i] : tile_box{};
-    const std::uint64_t bits = box.visible() ? coverage[i] : 0;
-    const idx own = box.visible() ? covered(box, bits) : 0, start = j < count ? first[j] : 0;
+    const bool large = box.tiles() > covered_tiles;
+    const std::uint64_t bits = box.visible() && !large ? coverage[i] : 0;
+    const idx own = box.visible() && !large ? covered(box, bits) : 0, start = j < count ? first[j] : 0;
     const idx upto = warp_inclusive_scan(t, own), all = t.shfl(upto, warp_size - 1);
     const std::uint64_t packed =
         std::uint64_t{box.x0} | std::uint64_t{box.y0} << 16 | std::uint64_t{box.x1} << 32 | std::uint64_t{box.y1} << 48;
-    const int lane = t.thread() % warp_size;
     for (idx base = 0; base < all; base += warp_size) {
-      const idx k = base + lane;
-      int owner = 0; // how many lanes end at or before k
-      for (int step = warp_size / 2; step > 0; step /= 2) {
-        if (t.shfl(upto, owner + step - 1) <= k) { owner += step; }
-      }
+      const idx k = base + t.thread() % warp_size;
+      const int owner = owner_of(t, upto, k);
       const idx in_owner = k - (t.shfl(upto, owner) - t.shfl(own, owner)), e = t.shfl(start, owner) + in_owner;
-      const std::uint64_t their_box = t.shfl(packed, owner), their_bits = t.shfl(bits, owner);
+      const tile_box b = unpacked(t.shfl(packed, owner));
+      const std::uint64_t their_bits = t.shfl(bits, owner);
       const std::int32_t pair = t.shfl(i, owner);
-      if (k >= all || e >= capacity) { continue; }
-      const auto part = [&](int shift) { return static_cast<std::uint16_t>(their_box >> shift); };
-      const tile_box b{part(0), part(16), part(32), part(48)};
-      const idx n = covered_tile(b, their_bits, in_owner), width = b.x1 - b.x0;
-      const auto& view = grid[pair / gaussians];
-      tiles[e] = static_cast<std::uint32_t>(view.first_tile + (b.y0 + n / width) * view.tiles_x + b.x0 + n % width);
-      entries[e] = static_cast<std::int32_t>(e);
-      owners[e] = pair;
+      if (k >= all) { continue; }
+      const idx n = covered_tile(their_bits, in_owner), width = b.x1 - b.x0;
+      lay(e, pair, b.y0 + n / width, b.x0 + n % width);
+    }
+    for (unsigned left = t.ballot(large); left != 0; left &= left - 1) {
+      const int owner = lowest_bit(left);
+      const tile_box b = unpacked(t.shfl(packed, owner));
+      const std::int32_t pair = t.shfl(i, owner);
+      lay_rows(t, pair, b, t.shfl(start, owner));
+    }
+  }
+
+private:
+  /// The lane whose numbers k is among, given how many lie in the lanes up to each.
+  template <team Team> SQS_DEVICE static int owner_of(Team& t, idx upto, idx k) {
+    int owner = 0; // how many lanes end at or before k
+    for (int step = warp_size / 2; step > 0; step /= 2) {
+      if (t.shfl(upto, owner + step - 1) <= k) { owner += step; }
+    }
+    return owner;
+  }
+  SQS_DEVICE static tile_box unpacked(std::uint64_t bits) {
+    const auto part = [&](int shift) { return static_cast<std::uint16_t>(bits >> shift); };
+    return {part(0), part(16), part(32), part(48)};
+  }
+  SQS_DEVICE void lay(idx e, std::int32_t pair, idx y, idx x) const {
+    if (e >= capacity) { return; }
+    const auto& view = grid[pair / gaussians];
+    tiles[e] = static_cast<std::uint32_t>(view.first_tile + y * view.tiles_x + x);
+    entries[e] = static_cast<std::int32_t>(e);
+    owners[e] = pair;
+  }
+  /// The same for one large box, a lane for each row and then for each tile.
+  template <team Team> SQS_DEVICE void lay_rows(Team& t, std::int32_t pair, const tile_box& box, idx e) const {
+    const covered_rows<K, T> rows(records[pair], box);
+    for (int row = box.y0; row < box.y1; row += warp_size) {
+      const int y = row + t.thread() % warp_size;
+      const tile_span span = y < box.y1 ? rows[y] : tile_span{};
+      const idx own = span.count(), upto = warp_inclusive_scan(t, own), all = t.shfl(upto, warp_size - 1);
+      for (idx base = 0; base < all; base += warp_size) {
+        const idx k = base + t.thread() % warp_size;
+        const int owner = owner_of(t, upto, k);
+        const idx before = t.shfl(upto, owner) - t.shfl(own, owner);
+        const int x0 = t.shfl(span.first, owner);
+        if (k < all) { lay(e + k, pair, row + owner, x0 + (k - before)); }
+      }
+      e += all;
     }
   }
 };

@@ -15,13 +15,13 @@ template <class T> struct gradient_pointers {
   const T *out_image, *out_depth, *out_transmittance; ///< and the outputs
 };
 
-/// The gradients of a pixel, and its state while Gaussians pass.
-template <class K, class T> struct pixel_gradient {
+/// The gradients of a pixel, and its state while Gaussians pass. `Along`: features whose gradients are kept here.
+template <class K, class T, int Along = feature_plan<K>::along> struct pixel_gradient {
   using plan = feature_plan<K>;
   pixel_state<K, T> pixel;
   T rest{};             ///< S: what lies behind contributes
   T near[plan::near]{}; ///< dL/d(channels)
-  T feature[plan::along > 0 ? plan::along : 1]{};
+  T feature[Along > 0 ? Along : 1]{};
   T z{}, inverse_z{}, median{};
   const T* image = nullptr; ///< dL/d(image) of the pixel, for channels without room here
 
@@ -33,7 +33,7 @@ template <class K, class T> struct pixel_gradient {
     const T* const out = d.out_image + at * K::channels;
     for (int c = 0; c < K::channels; ++c) { rest += image[c] * out[c]; }
     for (int c = 0; c < plan::near; ++c) { near[c] = image[c]; }
-    for (int c = 0; c < plan::along; ++c) { feature[c] = image[plan::near + c]; }
+    for (int c = 0; c < Along; ++c) { feature[c] = image[plan::near + c]; }
     const T *d_depth = d.depth + at * K::depths, *depth = d.out_depth + at * K::depths;
     if constexpr (K::accumulated) {
       z += *d_depth;
@@ -55,13 +55,23 @@ template <class K, class T> struct pixel_gradient {
     (void)d_depth, (void)depth;
     return left;
   }
+  /// What the image and the depths gain, for each unit of weight of a record.
+  SQS_DEVICE T toward(const projected_gaussian<T>& r, const T* features) const {
+    T sum = near[0] * r.colour[0];
+    for (int c = 1; c < plan::near; ++c) { sum += near[c] * r.colour[c]; }
+    if constexpr (K::accumulated || K::expected) { sum += z * r.depth; }
+    if constexpr (K::inverse) { sum += inverse_z / r.depth; }
+    for (int c = 0; c < Along; ++c) { sum += feature[c] * features[c]; }
+    for (int c = Along; c < plan::features; ++c) { sum += image[plan::near + c] * features[c]; }
+    return sum;
+  }
 };
 
 /// Passes a record over a pixel at (dx, dy) from its centre: adds what the pixel has for the sums of `moment_plan`, but
-/// for channels from the pixel's room on. `features` are those of the Gaussian. Whether there is anything to add.
-template <raster_config Config, class K, class T, int N>
+/// for channels from that of feature `Count` on. `features` are those of the Gaussian. Whether there is anything to add.
+template <raster_config Config, int Count, class K, class T, int Along, int N>
 SQS_DEVICE bool add_pair(const projected_gaussian<T>& r, const T& dx, const T& dy, const T* features,
-                         pixel_gradient<K, T>& now, T (&value)[N]) {
+                         pixel_gradient<K, T, Along>& now, T (&value)[N]) {
   using plan = feature_plan<K>;
   using moments = moment_plan<Config>;
   T slope{};
@@ -69,12 +79,7 @@ SQS_DEVICE bool add_pair(const projected_gaussian<T>& r, const T& dx, const T& d
   if (alpha == T(0)) { return false; }
   const T before = now.pixel.t, w = blend_one<K>(now.pixel, alpha);
   if (w == T(0)) { return false; }
-  T toward = now.near[0] * r.colour[0];
-  for (int c = 1; c < plan::near; ++c) { toward += now.near[c] * r.colour[c]; }
-  if constexpr (K::accumulated || K::expected) { toward += now.z * r.depth; }
-  if constexpr (K::inverse) { toward += now.inverse_z / r.depth; }
-  for (int c = 0; c < plan::along; ++c) { toward += now.feature[c] * features[c]; }
-  for (int c = plan::along; c < plan::features; ++c) { toward += now.image[plan::near + c] * features[c]; }
+  const T toward = now.toward(r, features);
   now.rest -= w * toward;
   const T d_alpha = before * toward - now.rest / (T(1) - alpha);
   const T g = alpha < K::alpha_max ? slope * d_alpha : T(0);
@@ -92,7 +97,9 @@ SQS_DEVICE bool add_pair(const projected_gaussian<T>& r, const T& dx, const T& d
     value[moments::depth] += z;
   }
   for (int c = 0; c < plan::near; ++c) { value[moments::colours + c] += w * now.near[c]; }
-  for (int c = 0; c < plan::along; ++c) { value[moments::colours + plan::near + c] += w * now.feature[c]; }
+  T* const sum = value + moments::colours + plan::near;
+  for (int c = 0; c < std::min(Count, Along); ++c) { sum[c] += w * now.feature[c]; }
+  for (int c = Along; c < Count; ++c) { sum[c] += w * now.image[plan::near + c]; }
   return true;
 }
 
@@ -101,7 +108,8 @@ template <class K, class T> struct tile_gradient_pointers {
   T* background;          ///< [tiles, C]
   std::int32_t* infinite; ///< [tiles]
 
-  template <team Team> SQS_DEVICE void set(Team& t, idx tile, const pixel_gradient<K, T>& now, const T& left) const {
+  template <team Team, int Along>
+  SQS_DEVICE void set(Team& t, idx tile, const pixel_gradient<K, T, Along>& now, const T& left) const {
     const T sum = now.rest + now.median;
     const bool bad = t.sync_any(!(sum - sum == T(0)));
     if (t.thread() == 0) { infinite[tile] = bad ? 1 : 0; }
@@ -127,6 +135,13 @@ template <int Width, class T> struct entry_sums {
   }
 };
 
+/// The sums a pass makes of an entry, as a part of the row of `moment_plan`.
+template <raster_config Config, bool Lead, int First, int Count> struct row_part {
+  using moments = moment_plan<Config>;
+  static constexpr int features = moments::colours + feature_plan<raster_constants<Config, float>>::near;
+  static constexpr int first = Lead ? 0 : features + First, count = Lead ? features + Count : Count;
+};
+
 /// Replays a tile. The pass that leads has all but the sums of features from `First` on; others only have those of
 /// their features, for which they compute the weights again.
 template <raster_config Config, class T, bool Lead, int First, int Count> struct blend_backward_kernel {
@@ -135,9 +150,8 @@ template <raster_config Config, class T, bool Lead, int First, int Count> struct
   using place = thread_pixel<K::tile>;
   using plan = feature_plan<K>;
   using moments = moment_plan<Config>;
-  /// Sums of an entry: a part of the row of `moment_plan`.
-  static constexpr int first_sum = Lead ? 0 : moments::colours + plan::near + First;
-  static constexpr int sums = Lead ? moments::colours + plan::near + Count : Count;
+  using part = row_part<Config, Lead, First, Count>;
+  static constexpr int first_sum = part::first, sums = part::count, most_threads = place::threads;
   /// Entries at once: as many as a warp looks at, if the sums of all warps have room.
   static constexpr int batch_for(int n) {
     return n > 1 && place::warps * n * sums * int{sizeof(T)} > 24 * 1024 ? batch_for(n / 2) : n;
@@ -224,7 +238,8 @@ private:
                             T (&value)[padded]) const {
     const T dx = T(here.x) + T(0.5) - r.x, dy = T(here.y) + T(0.5) - r.y;
     if constexpr (Lead) {
-      return add_pair<Config>(r, dx, dy, colours + idx{r.gaussian} * K::columns + plan::first_column, now, value);
+      return add_pair<Config, Count>(r, dx, dy, colours + idx{r.gaussian} * K::columns + plan::first_column, now,
+                                     value);
     } else {
       const T alpha = alpha_of<K>(r, dx, dy);
       const T w = alpha == T(0) ? T(0) : blend_one<K>(now.pixel, alpha);
@@ -245,91 +260,6 @@ private:
       }
       out.put(t, next + e, first_sum + s, sum);
     }
-  }
-};
-
-/// The same Gaussian by Gaussian: a lane takes an entry and the pixels of the tile pass from lane to lane, each with its T
-/// and what lies behind, which the first lane has from a checkpoint. No sums over lanes; all pixels of the tile are
-/// looked at.
-template <raster_config Config, class T> struct blend_backward_by_gaussian_kernel {
-  static constexpr const char* name = "sqs::splat::blend_backward (by Gaussian)";
-  using K = raster_constants<Config, T>;
-  using place = thread_pixel<K::tile>;
-  using keeps = checkpoint_plan<K>;
-  using moments = moment_plan<Config>;
-  /// Numbers of a pixel: dL/d(channels), of z, 1/z and the median's z, and S at the beginning.
-  static constexpr int numbers = feature_plan<K>::near + 4, pixels = keeps::pixels;
-  static_assert(keeps::possible);
-
-  tile_grid grid;
-  list_pointers<T> lists;
-  mask_pointers masks;
-  gradient_pointers<T> d;
-  entry_sums<moments::count, T> out;
-  tile_gradient_pointers<K, T> tiles;
-  const T* checkpoints;
-  const std::int32_t* seen;
-
-  template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    const idx tile = lists.tile(t);
-    const tile_place at = place_of<K::tile>(grid, tile);
-    // Not `here`: pixels lie in the order of the forward pass's threads.
-    const place own(at, grid, t.thread());
-    auto* const shared = shared_array<struct gaussian_pixels, T, numbers * pixels>(t);
-    {
-      pixel_gradient<K, T> now;
-      const T left = own.pixel >= 0 ? now.read(d, own.pixel) : T(0);
-      tiles.set(t, tile, now, left);
-      const auto put = [&](int number, const T& x) { shared[number * pixels + t.thread()] = x; };
-      for (int c = 0; c < feature_plan<K>::near; ++c) { put(c, now.near[c]); }
-      put(numbers - 4, now.z), put(numbers - 3, now.inverse_z), put(numbers - 2, now.median),
-          put(numbers - 1, now.rest);
-    }
-    t.sync();
-    const idx begin = lists.begin[tile], count = lists.begin[tile + 1] - begin;
-    for (idx first = t.thread() / warp_size * warp_size; first < count; first += t.size()) {
-      const idx n = first + t.thread() % warp_size;
-      T value[moments::count]{};
-      if (first < seen[tile]) { // the same for all lanes
-        pass_pixels(t, at, shared, checkpoints + keeps::at(tile, begin, first) * (keeps::numbers * pixels),
-                    lists.records[lists.record[begin + (n < count ? n : count - 1)]], n < count, value);
-      }
-      if (n >= count) { continue; }
-      for (int i = 0; i < moments::count; ++i) { out.put(t, begin + n, i, value[i]); }
-    }
-  }
-
-private:
-  template <team Team> SQS_DEVICE static void pass_pixels(Team& t, const tile_place& at, const T* shared, const T* kept,
-                                                          const projected_gaussian<T>& r, bool real,
-                                                          T (&value)[moments::count]) {
-    const int lane = t.thread() % warp_size;
-    T handed_t{}, handed_rest{};
-    for (int step = 0; step < pixels + warp_size - 1; ++step) {
-      const T from_t = t.shfl_up(handed_t, 1), from_rest = t.shfl_up(handed_rest, 1);
-      const int p = step - lane;
-      if (p < 0 || p >= pixels) { continue; }
-      pixel_gradient<K, T> now;
-      const auto get = [&](int number) { return shared[number * pixels + p]; };
-      for (int c = 0; c < feature_plan<K>::near; ++c) { now.near[c] = get(c); }
-      now.z = get(numbers - 4), now.inverse_z = get(numbers - 3), now.median = get(numbers - 2);
-      now.pixel.t = lane == 0 ? kept[p] : from_t;
-      now.rest = lane == 0 ? rest_at(now, get(numbers - 1), kept + p) : from_rest;
-      const int warp = p / warp_size, in_warp = p % warp_size; // as thread_pixel has them
-      const int x = at.x0 + warp % (K::tile / place::width) * place::width + in_warp % place::width;
-      const int y = at.y0 + warp / (K::tile / place::width) * place::height + in_warp / place::width;
-      if (real) {
-        (void)add_pair<Config>(r, T(x) + T(0.5) - r.x, T(y) + T(0.5) - r.y, static_cast<const T*>(nullptr), now, value);
-      }
-      handed_t = now.pixel.t, handed_rest = now.rest;
-    }
-  }
-  /// What lies behind a checkpoint: all, without what lies before it.
-  SQS_DEVICE static T rest_at(const pixel_gradient<K, T>& now, T rest, const T* kept) {
-    for (int c = 0; c < feature_plan<K>::near; ++c) { rest -= now.near[c] * kept[(1 + c) * pixels]; }
-    if constexpr (keeps::with_z) { rest -= now.z * kept[keeps::z_at * pixels]; }
-    if constexpr (K::inverse) { rest -= now.inverse_z * kept[keeps::inverse_at * pixels]; }
-    return rest;
   }
 };
 

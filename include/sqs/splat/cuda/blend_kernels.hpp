@@ -46,18 +46,19 @@ template <class K> struct feature_plan {
   static constexpr int first_column = K::sh_degree < 0 ? near : K::sh_columns;
 };
 
-/// What the forward pass keeps for the way back that goes Gaussian by Gaussian: before every 32 entries of a tile's list,
-/// for each of its pixels, T and the sums so far. Only where all channels go along with the weights.
-template <class K> struct checkpoint_plan {
-  static constexpr bool possible = feature_plan<K>::features == 0 && K::tile <= 16; ///< the block's memory is small
-  static constexpr bool with_z = K::accumulated || K::expected;
-  static constexpr int z_at = 1 + feature_plan<K>::near, inverse_at = z_at + (with_z ? 1 : 0);
-  static constexpr int numbers = inverse_at + (K::inverse ? 1 : 0), pixels = K::tile * K::tile;
-  /// Checkpoint of entry `n` of a tile's list that begins at `begin`; no two tiles share one.
-  SQS_HD static constexpr idx at(idx tile, idx begin, idx n) { return begin / warp_size + tile + n / warp_size; }
-  /// Checkpoints there may be.
-  static constexpr idx most(idx entries, idx tiles) { return entries / warp_size + tiles + 1; }
+/// Features from `First` on, `Count` of them: what one pass over the lists takes. The pass that leads also has all that is
+/// not a feature.
+template <bool Lead, int First, int Count> struct feature_pass {
+  static constexpr bool lead = Lead;
+  static constexpr int first = First, count = Count;
 };
+/// Calls f(feature_pass) for every pass, the leading one first.
+template <class K, int First = 0, class F> void each_pass(F&& f) {
+  constexpr int left = feature_plan<K>::features - First,
+                count = left < feature_plan<K>::room ? left : feature_plan<K>::room;
+  f(feature_pass<First == 0, First, count>{});
+  if constexpr (count < left) { each_pass<K, First + count>(f); }
+}
 
 /// A pixel while Gaussians pass.
 template <class K, class T> struct pixel_state {
@@ -98,33 +99,41 @@ template <class K, class T> SQS_DEVICE T blend_one(pixel_state<K, T>& s, const T
   return weight;
 }
 
-/// Walks a tile's list, nearest first: calls pass(record) for what may reach the warp's pixels, until none of the block's
-/// is open. Before every 32 entries calls before(entry), all threads, also of warps that are finished; returns where the
-/// walk ended.
+/// Calls pass(record) for those of a batch that may reach the warp's pixels, in order, until none of these is open. Before
+/// every 32 of them calls before(number), also when the warp is finished.
 ///
 /// Execution   All threads of the block must call it.
 template <class K, class T, int Tile, team Team, class Before, class Pass>
-SQS_DEVICE idx walk_list(Team& t, const list_pointers<T>& lists, idx begin, idx end, const thread_pixel<Tile>& here,
-                         const pixel_state<K, T>& pixel, Before&& before, Pass&& pass) {
+SQS_DEVICE void walk_batch(Team& t, const projected_gaussian<T>* records, int count, const thread_pixel<Tile>& here,
+                           const pixel_state<K, T>& pixel, Before&& before, Pass&& pass) {
+  const int lane = t.thread() % warp_size;
+  for (int base = 0; base < count; base += warp_size) {
+    before(base);
+    if (t.ballot(pixel.open()) == 0) { continue; }
+    const int mine = base + lane;
+    unsigned left =
+        t.ballot(mine < count && reaches<K>(records[mine], here.warp_x, here.warp_y, here.width, here.height));
+    for (; left != 0; left &= left - 1) { pass(records[base + lowest_bit(left)]); }
+  }
+}
+
+/// Walks a tile's list, nearest first: calls pass(record) for what may reach the warp's pixels, until none of the block's
+/// is open.
+///
+/// Execution   All threads of the block must call it.
+template <class K, class T, int Tile, team Team, class Pass>
+SQS_DEVICE void walk_list(Team& t, const list_pointers<T>& lists, idx begin, idx end, const thread_pixel<Tile>& here,
+                          const pixel_state<K, T>& pixel, Pass&& pass) {
   constexpr int batch = 128;
   auto* const records = shared_array<struct walked_records, projected_gaussian<T>, batch>(t);
-  const int lane = t.thread() % warp_size;
-  idx next = begin;
-  for (; next < end; next += batch) {
-    if (!t.sync_any(pixel.open())) { return next; } // after it, nobody reads the last batch any more
+  for (idx next = begin; next < end; next += batch) {
+    if (!t.sync_any(pixel.open())) { return; } // after it, nobody reads the last batch any more
     const int count = static_cast<int>(end - next < batch ? end - next : batch);
     for (int i = t.thread(); i < count; i += t.size()) { records[i] = lists.records[lists.record[next + i]]; }
     t.sync();
-    for (int base = 0; base < count; base += warp_size) {
-      before(next + base);
-      if (t.ballot(pixel.open()) == 0) { continue; } // the warp's pixels are finished
-      const int mine = base + lane;
-      unsigned left =
-          t.ballot(mine < count && reaches<K>(records[mine], here.warp_x, here.warp_y, here.width, here.height));
-      for (; left != 0; left &= left - 1) { pass(records[base + lowest_bit(left)]); }
-    }
+    walk_batch(
+        t, records, count, here, pixel, [](int) {}, pass);
   }
-  return end;
 }
 
 /// Blends a tile. `First` and `Count`: which features; the pass that leads also has colours, depths and transmittance.
@@ -132,16 +141,14 @@ template <class K, class T, bool Lead, int First, int Count> struct blend_kernel
   static constexpr const char* name = "sqs::splat::blend";
   using place = thread_pixel<K::tile>;
   using plan = feature_plan<K>;
-  using keeps = checkpoint_plan<K>;
-  static constexpr bool with_z = keeps::with_z;
+  static constexpr int most_threads = place::threads;
+  static constexpr bool with_z = K::accumulated || K::expected;
 
   tile_grid grid;
   list_pointers<T> lists;
   mask_pointers masks;
   const T *colours, *background;
   T *image, *depth, *transmittance;
-  T* checkpoints;     ///< may be null
-  std::int32_t* seen; ///< [tiles], entries that have a checkpoint; only with them
 
   template <team Team> SQS_DEVICE void operator()(Team& t) const {
     const idx tile = lists.tile(t);
@@ -152,17 +159,7 @@ template <class K, class T, bool Lead, int First, int Count> struct blend_kernel
     now.pixel.t = drawn ? T(1) : T(0);
     const idx begin = lists.begin[tile],
               end = masks.tiles != nullptr && masks.tiles[tile] == 0 ? begin : lists.begin[tile + 1];
-    const idx stopped = walk_list(
-        t, lists, begin, end, here, now.pixel,
-        [&](idx next) {
-          if constexpr (Lead && keeps::possible) {
-            if (checkpoints != nullptr) { keep(now, checkpoint(t, begin, next)); }
-          }
-        },
-        [&](const projected_gaussian<T>& r) { add(r, here, now); });
-    if constexpr (Lead && keeps::possible) {
-      if (checkpoints != nullptr && t.thread() == 0) { seen[tile] = static_cast<std::int32_t>(stopped - begin); }
-    }
+    walk_list(t, lists, begin, end, here, now.pixel, [&](const projected_gaussian<T>& r) { add(r, here, now); });
     if (here.pixel >= 0) { store(here.pixel, background + at.view * K::channels, now); }
   }
 
@@ -172,18 +169,6 @@ private:
     T near[Lead ? plan::near : 1]{}, feature[Count > 0 ? Count : 1]{};
     T z{}, inverse_z{}, median{};
   };
-
-  /// Where the thread's numbers of the checkpoint before entry `next` go.
-  template <team Team> SQS_DEVICE T* checkpoint(Team& t, idx begin, idx next) const {
-    return checkpoints + keeps::at(lists.tile(t), begin, next - begin) * (keeps::numbers * keeps::pixels) + t.thread();
-  }
-  SQS_DEVICE static void keep(const sums& now, T* to) {
-    const auto put = [&](int number, const T& x) { to[number * keeps::pixels] = x; };
-    put(0, now.pixel.t);
-    for (int c = 0; c < plan::near; ++c) { put(1 + c, now.near[c]); }
-    if constexpr (with_z) { put(keeps::z_at, now.z); }
-    if constexpr (K::inverse) { put(keeps::inverse_at, now.inverse_z); }
-  }
 
   SQS_DEVICE void add(const projected_gaussian<T>& r, const place& here, sums& now) const {
     const T alpha = alpha_of<K>(r, T(here.x) + T(0.5) - r.x, T(here.y) + T(0.5) - r.y);

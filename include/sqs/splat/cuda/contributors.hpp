@@ -19,6 +19,7 @@ namespace detail {
 template <class K, int Count, class T> struct contributors_kernel {
   static constexpr const char* name = "sqs::splat::top_contributors";
   using place = thread_pixel<K::tile>;
+  static constexpr int most_threads = place::threads;
   tile_grid grid;
   list_pointers<T> lists;
   mask_pointers masks;
@@ -37,12 +38,10 @@ template <class K, int Count, class T> struct contributors_kernel {
     for (int i = 0; i < Count; ++i) { gaussian[i] = -1; }
     const idx begin = lists.begin[tile],
               end = masks.tiles != nullptr && masks.tiles[tile] == 0 ? begin : lists.begin[tile + 1];
-    (void)walk_list(
-        t, lists, begin, end, here, pixel, [](idx) {},
-        [&](const projected_gaussian<T>& r) {
-          const T alpha = alpha_of<K>(r, T(here.x) + T(0.5) - r.x, T(here.y) + T(0.5) - r.y);
-          if (alpha > T(0)) { insert(blend_one<K>(pixel, alpha), r.gaussian, weight, gaussian); }
-        });
+    walk_list(t, lists, begin, end, here, pixel, [&](const projected_gaussian<T>& r) {
+      const T alpha = alpha_of<K>(r, T(here.x) + T(0.5) - r.x, T(here.y) + T(0.5) - r.y);
+      if (alpha > T(0)) { insert(blend_one<K>(pixel, alpha), r.gaussian, weight, gaussian); }
+    });
     for (int i = 0; here.pixel >= 0 && i < Count; ++i) {
       ids[here.pixel * Count + i] = gaussian[i], weights[here.pixel * Count + i] = weight[i];
     }
@@ -69,24 +68,20 @@ private:
 ///
 /// Shapes      saved of `device_rasterizer<Config>::forward` -> ids and weights [P,K] in device memory.
 /// Gradient    none.
-/// Execution   in the order of the stream; the weights are those of the image.
-/// Errors      precondition_error for a call in bands, which keeps no lists.
+/// Execution   in the order of the stream; the weights are those of the image. A call in bands is binned again.
 template <raster_config Config, int K, device_executor E, class Saved> auto top_contributors(E& e, const Saved& s) {
   using T = std::remove_cvref_t<decltype(*s.transmittance.data())>;
   static_assert(K >= 1, "sqs::splat::top_contributors: K must be at least 1");
   static_assert(std::is_same_v<Saved, typename device_rasterizer<Config>::template saved<T>>,
                 "sqs::splat::top_contributors: `saved` must come from device_rasterizer<Config>::forward with the same "
                 "Config");
-  expects(s.options.bands == 1, "sqs::splat::top_contributors: the call went in ", s.options.bands,
-          " bands, which keep no lists of tiles; render with raster_options::bands = 1");
   using kernel = detail::contributors_kernel<raster_constants<Config, T>, K, T>;
+  const detail::raster_memory_user asking(e, "sqs::splat::top_contributors");
   device_contributors<T> out{empty<std::int32_t, 2>(e, {s.grid.pixels(), K}), empty<T, 2>(e, {s.grid.pixels(), K})};
-  launch(e, s.grid.tiles(), kernel::place::threads,
-         kernel{s.grid,
-                {s.lists.records.data(), s.lists.all.begin.data(), s.lists.all.list.data(), 0},
-                {s.options.mask.pixels.data(), s.options.mask.tiles.data()},
-                out.ids.data(),
-                out.weights.data()});
+  detail::each_kept_band<Config>(e, s, [&](const device_band<T>& band) {
+    const auto b = detail::pointers_of(s.gaussians, s.grid, s.lists, band, s.options);
+    launch(e, b.tiles, kernel::place::threads, kernel{b.grid, b.lists, b.masks, out.ids.data(), out.weights.data()});
+  });
   return out;
 }
 

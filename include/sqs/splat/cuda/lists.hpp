@@ -44,6 +44,15 @@ template <device_executor E> raster_counts read_counts(E& e, const tensor<idx, 1
 
 namespace detail {
 
+/// What a call of the rasterizer tells of itself where there is no memory for it.
+struct raster_memory_user {
+  pool::user asking;
+  template <device_executor E> explicit raster_memory_user(E& e, const char* who)
+      : asking(e.memory(), who,
+               "give a smaller raster_options::capacity, or the same room to one band after the other: "
+               "raster_options::bands") {}
+};
+
 inline idx blocks(idx n, int threads) { return (n + threads - 1) / threads; }
 template <class T> scene_pointers<T> pointers_of(const scene<T, device>& s) {
   return {s.means.data(), s.scales.data(), s.rotations.data(), s.opacities.data(), s.colours.data(), s.count()};
@@ -90,8 +99,10 @@ device_lists<T> make_pairs(E& e, const scene<T, device>& s, const tile_grid& gri
 }
 
 /// Bins a band of tile rows; `clip` unless it is all of them. Adds to the counts of the call, if they are given.
-template <class E, class T> device_band<T> make_band(E& e, const device_lists<T>& in, const tile_grid& grid,
-                                                     tile_band rows, bool clip, idx* counts) {
+template <raster_config Config, class E, class T> device_band<T> make_band(E& e, const device_lists<T>& in,
+                                                                           const tile_grid& grid, tile_band rows,
+                                                                           bool clip, idx* counts) {
+  using k = raster_constants<Config, T>;
   constexpr int threads = pair_threads;
   const idx n = in.records.size(), g = n / grid.count, capacity = in.capacity;
   const idx first_tile = grid.first_tile(rows.begin);
@@ -106,8 +117,8 @@ template <class E, class T> device_band<T> make_band(E& e, const device_lists<T>
   if (clip) {
     out.boxes = empty<tile_box, 1>(e, {n}), out.coverage = empty<std::uint64_t, 1>(e, {n});
     launch(e, blocks(n, threads), threads,
-           clip_boxes_kernel{grid, rows, n, g, in.boxes.data(), in.coverage.data(), out.boxes.data(),
-                             out.coverage.data()});
+           clip_boxes_kernel<k, T>{grid, rows, n, g, in.records.data(), in.boxes.data(), in.coverage.data(),
+                                   out.boxes.data(), out.coverage.data()});
   }
   launch(e, blocks(n, threads), threads,
          count_entries_kernel<T>{in.pairs.data(), out.boxes.data(), out.coverage.data(), n, out.first.data()});
@@ -117,8 +128,8 @@ template <class E, class T> device_band<T> make_band(E& e, const device_lists<T>
   auto tiles = full<std::uint32_t, 1>(e, {capacity}, no_tile), other_tiles = empty<std::uint32_t, 1>(e, {capacity});
   auto owners = empty<std::int32_t, 1>(e, {capacity});
   launch(e, blocks(n, threads), threads,
-         lay_entries_kernel<T>{grid, in.pairs.data(), out.boxes.data(), out.coverage.data(), out.first.data(), n, g,
-                               capacity, tiles.data(), out.entry.data(), owners.data()});
+         lay_entries_kernel<k, T>{grid, in.pairs.data(), in.records.data(), out.boxes.data(), out.coverage.data(),
+                                  out.first.data(), n, g, capacity, tiles.data(), out.entry.data(), owners.data()});
   // All bits of no_tile are set: it sorts behind every tile, whose number has one bit less set.
   radix_sort_pairs(e, tiles.data(), out.entry.data(), other_tiles.data(), out.list.data(), capacity,
                    static_cast<int>(std::bit_width(static_cast<std::uint64_t>(grid.tiles()))));

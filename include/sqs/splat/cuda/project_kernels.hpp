@@ -4,8 +4,8 @@
 /// First stage on a device: every (view, Gaussian) pair, one thread each, with the tiles it covers. What is written
 /// here once, the counts, the lists and the way back use: nothing is decided twice.
 
-#include <sqs/exec/team.hpp>
 #include <sqs/gaussian/spherical_harmonics.hpp>
+#include <sqs/splat/cuda/coverage.hpp>
 #include <sqs/splat/flatten.hpp>
 
 #include <cstring>
@@ -59,33 +59,10 @@ SQS_HD T least_form(const projected_gaussian<T>& r, const T& left, const T& righ
   const T a1 = r.lx * (near_x + r.k * dy), d1 = r.ly * dy, a2 = r.lx * (dx + r.k * near_y), d2 = r.ly * near_y;
   return min(a1 * a1 + d1 * d1, a2 * a2 + d2 * d2);
 }
-/// Whether a record may reach the cut at a pixel of the rectangle of `width` x `height` pixels from (x, y) on. The slack
-/// covers rounding here and in the blend: a rectangle more costs time, one less is an error.
+/// Whether a record may reach the cut at a pixel of the rectangle of `width` x `height` pixels from (x, y) on.
 template <class K, class T> SQS_HD bool reaches(const projected_gaussian<T>& r, int x, int y, int width, int height) {
   const T left = T(x) + T(0.5) - r.x, top = T(y) + T(0.5) - r.y;
-  const T reach = (r.log2_opacity - K::log2_cut) * T(1.0001) + T(1e-3);
-  return !(least_form(r, left, left + T(width - 1), top, top + T(height - 1)) > reach);
-}
-
-/// Boxes of up to this many tiles have a bit for each.
-inline constexpr idx covered_tiles = 64;
-inline constexpr std::uint64_t all_tiles = ~std::uint64_t{0};
-
-/// Tiles of a box that its record covers: all of large boxes.
-SQS_HD inline idx covered(const tile_box& box, std::uint64_t bits) {
-  if (box.tiles() > covered_tiles) { return box.tiles(); }
-#if defined(__CUDA_ARCH__)
-  return __popcll(bits);
-#else
-  return __builtin_popcountll(bits);
-#endif
-}
-/// The n-th of them.
-SQS_HD inline idx covered_tile(const tile_box& box, std::uint64_t bits, idx n) {
-  if (box.tiles() > covered_tiles) { return n; }
-  for (; n > 0; --n) { bits &= bits - 1; }
-  const auto low = static_cast<unsigned>(bits), high = static_cast<unsigned>(bits >> 32);
-  return low != 0 ? lowest_bit(low) : 32 + lowest_bit(high);
+  return !(least_form(r, left, left + T(width - 1), top, top + T(height - 1)) > reach_of<K>(r));
 }
 
 /// What the projection of all pairs is on a device: number v G + g is that of Gaussian g in view v.
@@ -224,7 +201,7 @@ private:
     r.shear = at.shear, r.depth = f.p.z, r.gaussian = static_cast<std::int32_t>(g);
     colour_of(v, x.mean, g, r.colour);
     out.records[i] = r, out.boxes[i] = box;
-    out.coverage[i] = box.tiles() <= covered_tiles ? coverage(r, box) : all_tiles;
+    out.coverage[i] = coverage_of<K>(r, box);
     out.keys[i] = depth_bits(r.depth);
     now.visible = true, now.radius = at.radius;
     return now;
@@ -237,15 +214,6 @@ private:
     } else {
       for (int c = 0; c < 3; ++c) { colour[c] = c < K::channels ? columns[c] : T(0); }
     }
-  }
-  SQS_DEVICE static std::uint64_t coverage(const projected_gaussian<T>& r, const tile_box& box) {
-    std::uint64_t bits = 0, bit = 1;
-    for (int y = box.y0; y < box.y1; ++y) {
-      for (int x = box.x0; x < box.x1; ++x, bit <<= 1) {
-        if (reaches<K>(r, x * K::tile, y * K::tile, K::tile, K::tile)) { bits |= bit; }
-      }
-    }
-    return bits;
   }
   SQS_DEVICE static typename pair_pointers<T>::key depth_bits(T depth) {
     typename pair_pointers<T>::key bits;

@@ -5,7 +5,7 @@
 /// `emulator::gpu` the same lines run in tests without one.
 
 #include <sqs/autodiff/result.hpp>
-#include <sqs/splat/cuda/lists.hpp>
+#include <sqs/splat/cuda/blend_passes.hpp>
 #include <sqs/splat/cuda/project_backward_kernels.hpp>
 
 #include <tuple>
@@ -40,8 +40,6 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
     tensor<T, depth_rank, device> depth;
     tensor<T, plane_rank, device> transmittance;
     raster_options<T, device> options;
-    tensor<T, 1, device> checkpoints;           ///< with backward_order::by_gaussian
-    tensor<std::int32_t, 1, device> seen;       ///< the same
     tensor<view_constants<T>, 1, device> views; ///< if poses and intrinsics were tensors
   };
 
@@ -78,7 +76,6 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
   template <class T>
   static std::size_t query_bytes(const camera_rig<T>& rig, idx gaussians, const raster_options<T, device>& options) {
     using k = constants<T>;
-    using keeps = detail::checkpoint_plan<k>;
     expects(gaussians >= 0 && options.capacity > 0, "sqs::splat::query_bytes: ", gaussians,
             " Gaussians and a capacity of ", options.capacity,
             "; counts are not negative, and the capacity must be given");
@@ -89,16 +86,13 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
     // Records, boxes, coverage, two keys and three numbers of 4 or 8 bytes; moments; of a band boxes and coverage.
     const idx of_pairs = pairs * (record + 16 + 2 * number + 8 + 8 + width * number + (options.bands > 1 ? 16 : 0));
     const idx of_entries = entries * (2 * 4 + 3 * 4 + 8 + (atomic ? 0 : width * number));
-    const idx kept = options.order == backward_order::by_gaussian
-                         ? keeps::most(entries, grid.tiles()) * keeps::numbers * keeps::pixels * number
-                         : 0;
     const idx images =
         grid.pixels() * (k::channels + k::depths + 1) * number + grid.tiles() * (24 + k::channels * number);
     using back = detail::project_backward_kernel<Config, T>; // has sums of the cameras for every block
     const idx of_cameras = grid.count * detail::blocks(gaussians, back::threads) * back::camera_numbers;
     const idx gradients = (gaussians * (11 + k::columns + 1) + of_cameras) * number;
     const idx sorting = std::max(pairs * (number + 4), entries * 8) + (idx{1} << 22); // what the device's sort asks for
-    return static_cast<std::size_t>(of_pairs + of_entries + kept + images + gradients + sorting);
+    return static_cast<std::size_t>(of_pairs + of_entries + images + gradients + sorting);
   }
 
 private:
@@ -110,9 +104,6 @@ private:
   }
   template <class E, class T>
   static result<value<T>, saved<T>> run(E& e, saved<T> s, const tensor<T, 2, device>& background);
-
-  template <class T> using plan = detail::feature_plan<constants<T>>;
-  template <class T> using sums_of = detail::entry_sums<moment_plan<Config>::count, T>;
 
   template <class T> static void check(const saved<T>& s, const tensor<T, 2, device>& background) {
     using k = constants<T>;
@@ -131,16 +122,10 @@ private:
             "] but must be [", s.rig.size(), ", ", k::channels, "] (one colour per view)");
     expects(s.options.capacity >= 0 && s.options.capacity < (idx{1} << 31),
             "sqs::splat::device_rasterizer: option capacity is ", s.options.capacity, "; give 0 to 2^31 - 1");
+    expects(s.options.reach >= 0, "sqs::splat::device_rasterizer: option reach is ", s.options.reach,
+            "; give what measure_reach says, or 0 for the usual");
     expects(s.options.bands >= 1 && s.options.bands <= s.grid.rows(), "sqs::splat::device_rasterizer: option bands is ",
             s.options.bands, "; give 1 to ", s.grid.rows(), ", the rows of tiles of all views");
-    expects(s.options.bands == 1 || s.options.order != backward_order::by_gaussian,
-            "sqs::splat::device_rasterizer: option order is by_gaussian and option bands is ", s.options.bands,
-            ", but only a call in one band keeps what that order needs: use backward_order::by_pixel");
-    expects(s.options.order != backward_order::by_gaussian || detail::checkpoint_plan<k>::possible,
-            "sqs::splat::device_rasterizer: option order is by_gaussian, which takes up to 3 channels on tiles of 16; "
-            "the configuration "
-            "has ",
-            k::channels, ": use backward_order::by_pixel");
   }
   /// The shape of an output.
   template <int Rank, class T> static extents<Rank> plane(const saved<T>& s, idx last = 0) {
@@ -155,21 +140,6 @@ private:
       return {s.grid.count, c.height, c.width, last};
     }
   }
-  template <class T> static detail::list_pointers<T> lists_of(const saved<T>& s, const device_band<T>& band) {
-    return {s.lists.records.data(), band.begin.data(), band.list.data(), band.first_tile};
-  }
-  template <class T> static detail::mask_pointers masks_of(const saved<T>& s) {
-    return {s.options.mask.pixels.data(), s.options.mask.tiles.data()};
-  }
-
-  /// Calls f(band) for every band of tile rows, from the first row to the last.
-  template <class E, class T, class F> static void each_band(E& e, const saved<T>& s, idx* counts, F&& f) {
-    const idx bands = s.options.bands;
-    const auto row = [&](idx band) { return s.grid.rows() * band / bands; };
-    for (idx b = 0; b < bands; ++b) {
-      f(detail::make_band(e, s.lists, s.grid, {row(b), row(b + 1)}, bands > 1, counts));
-    }
-  }
   template <class T> static detail::view_list<T> views_of(const saved<T>& s) {
     detail::view_list<T> list{{}, s.views.data()};
     if (!s.views) {
@@ -178,36 +148,8 @@ private:
     }
     return list;
   }
-  template <bool Lead, int First, int Count, class E, class T>
-  static void blend(E& e, saved<T>& s, const device_band<T>& band, const tensor<T, 2, device>& background) {
-    using kernel = detail::blend_kernel<constants<T>, T, Lead, First, Count>;
-    launch(e, band.tiles, kernel::place::threads,
-           kernel{s.grid, lists_of(s, band), masks_of(s), s.gaussians.colours.data(), background.data(), s.image.data(),
-                  s.depth.data(), s.transmittance.data(), s.checkpoints.data(), s.seen.data()});
-  }
-  template <int First, class E, class T>
-  static void blend_rest(E& e, saved<T>& s, const device_band<T>& band, const tensor<T, 2, device>& background) {
-    if constexpr (First < plan<T>::features) {
-      constexpr int count = std::min(plan<T>::room, plan<T>::features - First);
-      blend<false, First, count>(e, s, band, background);
-      blend_rest<First + count>(e, s, band, background);
-    }
-  }
-  template <bool Lead, int First, int Count, class E, class T>
-  static void blend_backward(E& e, const saved<T>& s, const device_band<T>& band, const detail::gradient_pointers<T>& d,
-                             const sums_of<T>& out, T* background, std::int32_t* infinite) {
-    using kernel = detail::blend_backward_kernel<Config, T, Lead, First, Count>;
-    launch(e, band.tiles, kernel::place::threads,
-           kernel{s.grid, lists_of(s, band), masks_of(s), s.gaussians.colours.data(), d, out, {background, infinite}});
-  }
-  template <int First, class E, class T>
-  static void blend_backward_rest(E& e, const saved<T>& s, const device_band<T>& band,
-                                  const detail::gradient_pointers<T>& d, const sums_of<T>& out) {
-    if constexpr (First < plan<T>::features) {
-      constexpr int count = std::min(plan<T>::room, plan<T>::features - First);
-      blend_backward<false, First, count>(e, s, band, d, out, static_cast<T*>(nullptr), nullptr);
-      blend_backward_rest<First + count>(e, s, band, d, out);
-    }
+  template <class T> static detail::band_pointers<T> pointers_of(const saved<T>& s, const device_band<T>& band) {
+    return detail::pointers_of(s.gaussians, s.grid, s.lists, band, s.options);
   }
 
   /// sums[v] = sum of the rows from first(v) to first(v + 1).
@@ -279,6 +221,7 @@ template <raster_config Config> template <class E, class T>
 auto device_rasterizer<Config>::run(E& e, saved<T> s, const tensor<T, 2, device>& background)
     -> result<value<T>, saved<T>> {
   using k = constants<T>;
+  const detail::raster_memory_user asking(e, "sqs::splat::device_rasterizer (forward)");
   const auto& options = s.options;
   check(s, background);
   s.lists = detail::make_pairs<Config>(e, s.gaussians, s.grid, views_of(s), options);
@@ -289,14 +232,9 @@ auto device_rasterizer<Config>::run(E& e, saved<T> s, const tensor<T, 2, device>
     s.depth = empty<T, depth_rank>(e, plane<depth_rank>(s, k::depths));
   }
   s.transmittance = empty<T, plane_rank>(e, plane<plane_rank>(s));
-  if (options.order == backward_order::by_gaussian) {
-    using keeps = detail::checkpoint_plan<k>;
-    s.checkpoints = empty<T, 1>(e, {keeps::most(s.lists.capacity, s.grid.tiles()) * keeps::numbers * keeps::pixels});
-    s.seen = empty<std::int32_t, 1>(e, {s.grid.tiles()});
-  }
-  each_band(e, s, s.lists.counts.data(), [&](device_band<T> band) {
-    blend<true, 0, plan<T>::along>(e, s, band, background);
-    blend_rest<plan<T>::along>(e, s, band, background);
+  detail::each_band<Config>(e, s.lists, s.grid, options.bands, s.lists.counts.data(), [&](device_band<T> band) {
+    detail::blend_band<Config>(e, pointers_of(s, band), background.data(), s.image.data(), s.depth.data(),
+                               s.transmittance.data());
     if (options.bands == 1) { s.lists.all = std::move(band); }
   });
   value<T> outputs{s.image, s.depth, s.transmittance};
@@ -313,6 +251,7 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
           "sqs::splat::device_rasterizer: the gradients of image, depth and transmittance have ", d_image.size(), ", ",
           d_depth.size(), " and ", d_transmittance.size(), " numbers but must have ", s.image.size(), ", ",
           s.depth.size(), " and ", s.transmittance.size(), "; give them the shapes of the outputs");
+  const detail::raster_memory_user asking(e, "sqs::splat::device_rasterizer (backward)");
   const detail::gradient_pointers<T> d{d_image.data(), d_depth.data(), d_transmittance.data(),
                                        s.image.data(), s.depth.data(), s.transmittance.data()};
   const bool atomic = s.options.sums == gradient_sums::atomic, one_band = s.options.bands == 1;
@@ -323,24 +262,10 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
   auto tile_background = empty<T, 2>(e, {s.grid.tiles(), k::channels});
   auto infinite_tiles = empty<std::int32_t, 1>(e, {s.grid.tiles()});
   const auto through = [&](const device_band<T>& band) {
-    const sums_of<T> out{atomic ? moments.data() : slots.data(), atomic ? band.list.data() : band.entry.data(), atomic};
-    if (s.checkpoints) {
-      if constexpr (detail::checkpoint_plan<k>::possible) {
-        using kernel = detail::blend_backward_by_gaussian_kernel<Config, T>;
-        launch(e, band.tiles, kernel::place::threads,
-               kernel{s.grid,
-                      lists_of(s, band),
-                      masks_of(s),
-                      d,
-                      out,
-                      {tile_background.data(), infinite_tiles.data()},
-                      s.checkpoints.data(),
-                      s.seen.data()});
-      }
-    } else {
-      blend_backward<true, 0, plan<T>::along>(e, s, band, d, out, tile_background.data(), infinite_tiles.data());
-      blend_backward_rest<plan<T>::along>(e, s, band, d, out);
-    }
+    const detail::entry_sums<width, T> out{atomic ? moments.data() : slots.data(),
+                                           atomic ? band.list.data() : band.entry.data(), atomic};
+    detail::blend_band_backward<Config>(e, pointers_of(s, band), s.options, d, out,
+                                        {tile_background.data(), infinite_tiles.data()});
     if (!atomic) {
       launch(e, detail::blocks(pairs * width, detail::pair_threads), detail::pair_threads,
              detail::add_entries_kernel<width, T>{s.lists.pairs.data(), band.boxes.data(), band.coverage.data(),
@@ -348,11 +273,7 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
                                                   moments.data(), !one_band});
     }
   };
-  if (one_band) {
-    through(s.lists.all);
-  } else {
-    each_band(e, s, nullptr, through);
-  }
+  detail::each_kept_band<Config>(e, s, through);
   auto background = empty<T, 2>(e, {s.grid.count, k::channels});
   add_by_view(e, s.grid, tile_background.data(), k::channels, background.data(),
               [&](idx v) { return s.grid[v].first_tile; });

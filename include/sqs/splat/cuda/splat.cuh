@@ -5,4 +5,4 @@
 
 #include <sqs/exec/cuda/algorithms.cuh>
 #include <sqs/splat/cuda/contributors.hpp>
-#include <sqs/splat/cuda/rasterize.hpp>
+#include <sqs/splat/cuda/reach.hpp>
