@@ -5,12 +5,12 @@
 // Builds on   04.
 // Run         render_on_a_gpu      (built where CMake finds nvcc)
 // Expect      how far the GPU's image and gradients are from the CPU's, and the time of one step; or that there is no GPU.
+#include "on_a_gpu.hpp"
+
 #include <sqs/core/random.hpp>
 #include <sqs/exec/cuda.hpp>
 #include <sqs/splat/cuda/rasterize.hpp>
 #include <sqs/splat/rasterize.hpp>
-
-#include <cuda_runtime_api.h>
 
 #include <chrono>
 #include <cstdio>
@@ -34,18 +34,8 @@ splat::scene<float> street(idx n) {
   return s;
 }
 
-template <int R> double difference(const tensor<float, R>& a, const tensor<float, R>& b) {
-  double over = 0, under = 1e-30;
-  for (idx i = 0; i < a.size(); ++i) {
-    const double x = double(a.data()[i]), y = double(b.data()[i]);
-    over += (x - y) * (x - y), under += y * y;
-  }
-  return std::sqrt(over / under);
-}
-
 int main() {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+  if (!has_device()) {
     std::puts("no CUDA device here: nothing to render on");
     return 0;
   }

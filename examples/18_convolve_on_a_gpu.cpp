@@ -5,6 +5,8 @@
 // Builds on   12, 17.
 // Run         convolve_on_a_gpu      (built where CMake finds nvcc)
 // Expect      how far the GPU's features and gradients are from the CPU's; or that there is no GPU.
+#include "on_a_gpu.hpp"
+
 #include <sqs/core/random.hpp>
 #include <sqs/exec/cuda.hpp>
 #include <sqs/sparse.hpp>
@@ -12,8 +14,6 @@
 #include <sqs/sparse/cuda/pooling.hpp>
 #include <sqs/sparse/cuda/voxelize.hpp>
 #include <sqs/tensor/copy.hpp>
-
-#include <cuda_runtime_api.h>
 
 #include <cstdio>
 
@@ -41,18 +41,9 @@ template <int R> tensor<float, R> random_numbers(extents<R> shape, std::uint64_t
   }
   return x;
 }
-template <int R> double difference(const tensor<float, R>& a, const tensor<float, R>& b) {
-  double over = 0, under = 1e-30;
-  for (idx i = 0; i < a.size(); ++i) {
-    const double x = double(a.data()[i]), y = double(b.data()[i]);
-    over += (x - y) * (x - y), under += y * y;
-  }
-  return std::sqrt(over / under);
-}
 
 int main() {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+  if (!has_device()) {
     std::puts("no CUDA device here: nothing to convolve on");
     return 0;
   }

@@ -9,28 +9,12 @@ Needs PyTorch with CUDA and gsplat. Times are medians of 50 between CUDA events:
 gradients on, backward is that of (image * weights).sum(), so the peer's autograd is in it, as its users have it.
 """
 import argparse
-import json
 import pathlib
 import subprocess
 import tempfile
 
 import numpy as np
-
-
-def milliseconds(f, runs=50):
-    import torch
-
-    for _ in range(5):
-        f()
-    times = []
-    for _ in range(runs):
-        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        f()
-        stop.record()
-        stop.synchronize()
-        times.append(start.elapsed_time(stop))
-    return float(np.median(times))
+from peer_clock import measured, median_on_device, print_table
 
 
 def run_gsplat(folder, workload):
@@ -55,16 +39,12 @@ def run_gsplat(folder, workload):
             x.grad = None
         (forward() * weights).sum().backward()
 
-    both, ahead = milliseconds(step), milliseconds(forward)
+    both, ahead = median_on_device(step), median_on_device(forward)
     return ahead, both - ahead, both
 
 
 def run_ours(program):
-    with tempfile.TemporaryDirectory() as out:
-        report = pathlib.Path(out) / "splat.json"
-        subprocess.run([program, "--without_pairs", f"--benchmark_out={report}", "--benchmark_out_format=json"],
-                       check=True)
-        rows = json.loads(report.read_text())["benchmarks"]
+    rows = measured(program, "--without_pairs")
     # splat/rasterize/<what>/W:<n>[/more]/cuda/iterations:50/manual_time
     return {tuple(r["name"].split("/")[2:4]): r["median_ms"] for r in rows if r["name"].split("/")[4] == "cuda"}
 
@@ -91,10 +71,7 @@ def main():
             cells = [f"{v:.3f}" for v in (*mine, *theirs)] + [f"{theirs[2] / mine[2]:.2f}"]
             lines.append(f"| W{n} | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if args.out:
-        pathlib.Path(args.out).write_text(text)
+    print_table(lines, args.out)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,16 @@ Needs PyTorch and spconv. Without --cuda it prints, for a 3 x 3 x 3 submanifold 
 of seven runs in milliseconds, to stand beside `scripts/bench.sh sparse`: with the map built anew, and with the map kept.
 
 With --cuda it runs the program of `scripts/bench.sh sparse_cuda` and spconv on the same GPU, one after the other, and writes
-one table: medians of 50 between CUDA events; spconv in float16 with its implicit GEMM, this library in float16.
+one table: medians of 50 between CUDA events; spconv in float16 with its implicit GEMM, this library with features stored
+in float16 (the net multiplies in float16 and stores float). Maps are made from coordinates on both sides.
 """
 import argparse
-import json
-import pathlib
-import subprocess
-import tempfile
 import time
 
 import numpy as np
 import spconv.pytorch as spconv
 import torch
+from peer_clock import measured, median_on_device, print_table
 
 WIDTHS = (64, 96, 128, 160, 192, 224, 256)  # of the basic net
 
@@ -32,20 +30,6 @@ def fastest(f, runs=7):
         f()
         best = min(best, time.perf_counter() - start)
     return 1e3 * best
-
-
-def median_on_device(f, runs=50):
-    for _ in range(5):
-        f()
-    times = []
-    for _ in range(runs):
-        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        f()
-        stop.record()
-        stop.synchronize()
-        times.append(start.elapsed_time(stop))
-    return float(np.median(times))
 
 
 def frame(file):
@@ -95,21 +79,18 @@ def spconv_on_device(at, grid):
 
 
 def ours_on_device(program):
-    with tempfile.TemporaryDirectory() as folder:
-        report = pathlib.Path(folder) / "sparse.json"
-        wanted = "sparse/(submanifold/forward|net/basic)/.*fp16.*|sparse/map/submanifold.*"
-        subprocess.run([program, f"--benchmark_filter={wanted}", f"--benchmark_out={report}",
-                        "--benchmark_out_format=json"], check=True)
-        rows = json.loads(report.read_text())["benchmarks"]
     times = {}
-    for row in rows:
-        name = row["name"].split("/")  # sparse/<what>/<pass>[/C:<n>]/cuda[/<precision>][/<way>]...
-        if name[1:3] == ["submanifold", "forward"] and "sorted" in name:
-            times[name[3]] = row["median_ms"]
-        elif name[1:3] == ["map", "submanifold"] and "sorted" in name:
-            times["map"] = row["median_ms"]
-        elif name[1:3] == ["net", "basic"]:
+    wanted = "sparse/(submanifold/forward|net/basic)/.*fp16.*|sparse/map/submanifold.*"
+    for row in measured(program, f"--benchmark_filter={wanted}"):
+        name = row["name"].split("/")
+        if name[1:3] == ["net", "basic"]:
             times["net"] = row["median_ms"]
+        elif "sorted" not in name:
+            continue
+        elif name[1:3] == ["map", "submanifold"]:
+            times["map"] = row["median_ms"]
+        elif name[4] == "fp16":  # sparse/submanifold/forward/C:<n>/fp16/cuda/sorted: so stored, not only so multiplied
+            times[name[3]] = row["median_ms"]
     return times
 
 
@@ -127,10 +108,7 @@ def on_device(at, grid, program, out):
         lines.append(f"| 3 x 3 x 3, {channels} channels | " + " | ".join(cells) + " |")
     lines.append(f"| basic net, 14 layers | | {ours['net']:.3f} | | {theirs['net']:.3f} | "
                  f"{theirs['net'] / ours['net']:.2f} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if out:
-        pathlib.Path(out).write_text(text)
+    print_table(lines, out)
 
 
 def main():

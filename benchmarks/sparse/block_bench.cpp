@@ -4,7 +4,7 @@
 //   x_alone     time of the convolution alone / time here: 1 is free
 // sparse/orthogonal_maps/<frame|lifted>: the plans of 3x3x3, 3x3x1, 3x1x3 and 1x3x3 from one search.
 //   x_searches  time of a search for each of the three planes / time here
-// sparse/batch_norm/<forward|backward>/C:<n> over the frame's rows; gbytes: read and written at least, a second.
+// sparse/batch_norm/<forward|backward>/C:<n> over the lifted sites; gbytes: read and written at least, a second.
 // Times as in convolution_bench.cpp.
 
 #include "timing.hpp"

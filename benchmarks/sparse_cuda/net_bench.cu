@@ -97,14 +97,9 @@ void basic_net_bench(benchmark::State& state, product_precision precision, doubl
 }
 
 [[maybe_unused]] const bool added = [] {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0 || !workloads::available("frame")) { return false; }
+  if (!bench::has_device() || !workloads::available("frame")) { return false; }
   const auto add = [](product_precision precision, double most_gap) {
-    const std::string name = concat("sparse/net/basic/cuda/", bench::name_of(precision));
-    benchmark::RegisterBenchmark(name.c_str(), basic_net_bench, precision, most_gap)
-        ->Unit(benchmark::kMillisecond)
-        ->UseManualTime()
-        ->Iterations(1);
+    bench::add_timed(concat("sparse/net/basic/cuda/", bench::name_of(precision)), basic_net_bench, precision, most_gap);
   };
   add(product_precision::full, 1e-3), add(product_precision::tf32, 2e-2);
   add(product_precision::bfloat16, 1e-1), add(product_precision::float16, 2e-2);

@@ -28,27 +28,16 @@ struct fma_kernel {
 };
 } // namespace
 
-double subjects::fma_peak_of_device(sqs::cuda& e) {
+double subjects::fma_peak_of_device(bench::timed_stream& s) {
   int device = 0, processors = 0;
-  sqs::check_cuda(cudaGetDevice(&device), "fma_peak");
-  sqs::check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "fma_peak");
-  const auto out = sqs::empty<float, 1>(sqs::open(e), {1});
-  cudaEvent_t start, stop;
-  sqs::check_cuda(cudaEventCreate(&start), "fma_peak");
-  sqs::check_cuda(cudaEventCreate(&stop), "fma_peak");
+  bench::check(cudaGetDevice(&device), "cudaGetDevice");
+  bench::check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
+  auto out = sqs::empty<float, 1>(s.exec, {1});
   double best = 0;
   const int blocks = 16 * processors, threads = 256;
   for (int i = 0; i < 5; ++i) {
-    sqs::check_cuda(cudaEventRecord(start, e.stream), "fma_peak");
-    sqs::launch(e, blocks, threads, fma_kernel{const_cast<float*>(out.data())});
-    sqs::check_cuda(cudaEventRecord(stop, e.stream), "fma_peak");
-    sqs::check_cuda(cudaEventSynchronize(stop), "fma_peak");
-    float ms = 0;
-    sqs::check_cuda(cudaEventElapsedTime(&ms, start, stop), "fma_peak");
-    const double flop = 2.0 * blocks * threads * fma_kernel::rounds * fma_kernel::chains;
-    best = best < flop / (1e-3 * ms) ? flop / (1e-3 * ms) : best;
+    const double seconds = s.seconds([&] { sqs::launch(s.exec, blocks, threads, fma_kernel{out.data()}); });
+    best = std::max(best, 2.0 * blocks * threads * fma_kernel::rounds * fma_kernel::chains / seconds);
   }
-  sqs::check_cuda(cudaEventDestroy(start), "fma_peak");
-  sqs::check_cuda(cudaEventDestroy(stop), "fma_peak");
   return best;
 }

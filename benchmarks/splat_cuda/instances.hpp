@@ -3,6 +3,8 @@
 /// \file
 /// What is measured, compiled by instances.cu.
 
+#include "../device_clock.hpp"
+
 #include <sqs/splat/cuda/rasterize.hpp>
 
 namespace subjects {
@@ -11,5 +13,5 @@ inline constexpr sqs::splat::raster_config clipped{.radius_clip = {3, 1}, .depth
 inline constexpr sqs::splat::raster_config features{.channels = 24, .depth = sqs::splat::no_depth};
 
 /// Fused products and sums per second of the device, times two: single precision, every thread busy.
-double fma_peak_of_device(sqs::cuda& e);
+double fma_peak_of_device(bench::timed_stream& s);
 } // namespace subjects

@@ -10,6 +10,7 @@
 //   intersections, MiB  of the lists; most memory of the pool
 // `--export DIR` writes the workloads for tools/peer_gsplat.py and ends.
 
+#include "../device_clock.hpp"
 #include "../splat/task.hpp"
 #include "instances.hpp"
 
@@ -17,9 +18,7 @@
 #include <sqs/tensor/npy.hpp>
 
 #include <benchmark/benchmark.h>
-#include <cuda_runtime_api.h>
 
-#include <algorithm>
 #include <cstdio>
 
 SQS_SPLAT_ON_CUDA(extern template, subjects::rgb, float);
@@ -29,46 +28,12 @@ SQS_SPLAT_ON_CUDA(extern template, subjects::features, float);
 namespace {
 
 using namespace sqs;
+using bench::check;
+using bench::timed_stream;
 using workloads::workload;
 
 bool with_pairs = true;
 double device_peak = 0;
-
-void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) {
-    std::fprintf(stderr, "sqs_bench_splat_cuda: %s: %s\n", what, cudaGetErrorString(status));
-    std::exit(1);
-  }
-}
-
-/// A stream with an executor, and a stop watch on it.
-struct stream {
-  sqs::cuda e{};
-  cudaEvent_t start{}, stop{};
-  stream() {
-    check(cudaStreamCreateWithFlags(&e.stream, cudaStreamNonBlocking), "cudaStreamCreate");
-    check(cudaEventCreate(&start), "cudaEventCreate");
-    check(cudaEventCreate(&stop), "cudaEventCreate");
-    open(e);
-  }
-  ~stream() {
-    (void)cudaStreamSynchronize(e.stream);
-    (void)cudaEventDestroy(start), (void)cudaEventDestroy(stop);
-    (void)cudaStreamDestroy(e.stream);
-  }
-  stream(const stream&) = delete;
-  stream& operator=(const stream&) = delete;
-
-  template <class F> double seconds(F&& f) {
-    check(cudaEventRecord(start, e.stream), "cudaEventRecord");
-    f();
-    check(cudaEventRecord(stop, e.stream), "cudaEventRecord");
-    check(cudaEventSynchronize(stop), "cudaEventSynchronize");
-    float ms = 0;
-    check(cudaEventElapsedTime(&ms, start, stop), "cudaEventElapsedTime");
-    return 1e-3 * static_cast<double>(ms);
-  }
-};
 
 /// Pairs of a workload: only the geometry counts, not the channels.
 double pairs_of(const workload& w) {
@@ -81,7 +46,7 @@ double pairs_of(const workload& w) {
 /// A workload on the device with everything a pass needs. Lists get as much room as they turn out to need, and an eighth.
 template <splat::raster_config Config> struct subject {
   static constexpr int channels = Config.channels;
-  stream& s;
+  timed_stream& s;
   camera_rig<float> rig;
   tensor<float, 2, device> means, scales, rotations, colours, background;
   tensor<float, 1, device> opacities;
@@ -91,13 +56,13 @@ template <splat::raster_config Config> struct subject {
   splat::raster_counts counts;
   splat::device_rasterizer<Config> op;
 
-  subject(stream& on, const workload& w)
+  subject(timed_stream& on, const workload& w)
       : s(on),
         rig(w.rig),
-        means(to_device(s.e, w.s.means)),
-        scales(to_device(s.e, w.s.scales)),
-        rotations(to_device(s.e, w.s.rotations)),
-        opacities(to_device(s.e, w.s.opacities)) {
+        means(to_device(s.exec, w.s.means)),
+        scales(to_device(s.exec, w.s.scales)),
+        rotations(to_device(s.exec, w.s.rotations)),
+        opacities(to_device(s.exec, w.s.opacities)) {
     auto some = [](auto shape, double low) {
       auto t = make_tensor<float, std::tuple_size_v<decltype(shape)>>(shape);
       const auto draw = random_stream::of(20261121, 24);
@@ -105,24 +70,20 @@ template <splat::raster_config Config> struct subject {
       return t;
     };
     const idx v = rig.size(), h = w.height(), x = w.width();
-    colours = to_device(s.e, channels == 3 ? w.s.colours : some(extents<2>{w.s.count(), channels}, 0));
-    background = to_device(s.e, make_tensor<float, 2>({v, channels}));
-    d_image = to_device(s.e, some(extents<4>{v, h, x, channels}, -0.5));
-    d_depth = to_device(s.e, make_tensor<float, 4>({v, h, x, 0}));
-    d_t = to_device(s.e, make_tensor<float, 3>({v, h, x}));
-    counts = splat::read_counts(s.e, forward().saved.lists.counts);
+    colours = to_device(s.exec, channels == 3 ? w.s.colours : some(extents<2>{w.s.count(), channels}, 0));
+    background = to_device(s.exec, make_tensor<float, 2>({v, channels}));
+    d_image = to_device(s.exec, some(extents<4>{v, h, x, channels}, -0.5));
+    d_depth = to_device(s.exec, make_tensor<float, 4>({v, h, x, 0}));
+    d_t = to_device(s.exec, make_tensor<float, 3>({v, h, x}));
+    counts = splat::read_counts(s.exec, forward().saved.lists.counts);
     options.capacity = counts.intersections + counts.intersections / 8 + 1024;
   }
   auto forward() const {
-    return op.forward(s.e, means, scales, rotations, opacities, colours, background, rig, options);
+    return op.forward(s.exec, means, scales, rotations, opacities, colours, background, rig, options);
   }
-  template <class R> auto backward(const R& r) const { return op.backward(s.e, r.saved, d_image, d_depth, d_t); }
+  template <class R> auto backward(const R& r) const { return op.backward(s.exec, r.saved, d_image, d_depth, d_t); }
 };
 
-double median(std::vector<double> x) {
-  std::nth_element(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2), x.end());
-  return x[x.size() / 2];
-}
 /// Times f; 5 runs first, so that the pool is warm.
 template <class Subject, class F>
 void measure(benchmark::State& state, Subject& x, const workload& w, double flop, F&& f) {
@@ -132,10 +93,10 @@ void measure(benchmark::State& state, Subject& x, const workload& w, double flop
     times.push_back(x.s.seconds(f));
     state.SetIterationTime(times.back());
   }
-  const double seconds = median(times), pairs = pairs_of(w);
+  const double seconds = bench::median(times), pairs = pairs_of(w);
   state.counters["median_ms"] = 1e3 * seconds;
   state.counters["intersections"] = static_cast<double>(x.counts.intersections);
-  state.counters["MiB"] = static_cast<double>(x.s.e.memory().statistics().peak) / (1 << 20);
+  state.counters["MiB"] = static_cast<double>(x.s.exec.memory().statistics().peak) / (1 << 20);
   if (pairs > 0) {
     state.counters["pairs"] = pairs;
     state.counters["CPS"] = pairs / seconds;
@@ -148,7 +109,7 @@ enum class part { forward, backward, by_gaussian, step };
 template <splat::raster_config Config> void run(benchmark::State& state, int id, part what) {
   static workload w;
   if (w.rig.size() == 0 || w.id != id) { w = workloads::make(id); }
-  stream s;
+  timed_stream s;
   subject<Config> x(s, w);
   const double forward_flop = 20 + 2 * Config.channels, backward_flop = 45 + 6 * Config.channels;
   if (what == part::forward) {
@@ -157,12 +118,12 @@ template <splat::raster_config Config> void run(benchmark::State& state, int id,
     for (int i = 0; i < 2; ++i) { (void)x.backward(x.forward()); }
     cudaGraph_t graph{};
     cudaGraphExec_t replay{};
-    check(cudaStreamBeginCapture(s.e.stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    check(cudaStreamBeginCapture(s.exec.stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
     (void)x.backward(x.forward());
-    check(cudaStreamEndCapture(s.e.stream, &graph), "cudaStreamEndCapture");
+    check(cudaStreamEndCapture(s.exec.stream, &graph), "cudaStreamEndCapture");
     check(cudaGraphInstantiate(&replay, graph, 0), "cudaGraphInstantiate");
     measure(state, x, w, forward_flop + backward_flop,
-            [&] { check(cudaGraphLaunch(replay, s.e.stream), "cudaGraphLaunch"); });
+            [&] { check(cudaGraphLaunch(replay, s.exec.stream), "cudaGraphLaunch"); });
     check(cudaGraphExecDestroy(replay), "cudaGraphExecDestroy");
     check(cudaGraphDestroy(graph), "cudaGraphDestroy");
   } else {
@@ -223,14 +184,13 @@ int main(int argc, char** argv) {
     }
   }
   argc = kept;
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+  if (!bench::has_device()) {
     std::fprintf(stderr, "sqs_bench_splat_cuda: no CUDA device here, nothing is measured\n");
     return 0;
   }
   {
-    stream s;
-    device_peak = subjects::fma_peak_of_device(s.e);
+    timed_stream s;
+    device_peak = subjects::fma_peak_of_device(s);
     std::fprintf(stderr, "FMA peak %.1f TFLOP/s\n", 1e-12 * device_peak);
   }
   for (int id = 0; id < workloads::count; ++id) {

@@ -2,40 +2,18 @@
 // What is said when a device has no memory, or does not take it back: with a device that is as small as a test wants.
 
 #include "../support/check.hpp"
+#include "../support/small_device.hpp"
 
-#include <sqs/exec/emulated_gpu.hpp>
 #include <sqs/tensor/copy.hpp>
 
 namespace cuda_errors_test {
 
 using namespace sqs;
+using sqs_test::device_of;
+using sqs_test::small_device;
 using test::message_of;
 using testing::HasSubstr;
 
-/// A device with so much room. One thread uses it, one test at a time.
-struct small_device {
-  static inline std::size_t room = 0;
-  static inline const char* refuses_to_take_back = nullptr;
-  static inline bool captures = false;
-
-  static void* take(std::size_t bytes, const char* who) {
-    if (captures) { raise<error>(who, ": no memory while a graph is captured"); }
-    if (bytes > room) { return nullptr; }
-    room -= bytes;
-    return emulator::detail::take_dirty_slab(bytes, who);
-  }
-  static const char* give(void* slab) {
-    (void)sqs::detail::give_host_slab(slab);
-    return refuses_to_take_back;
-  }
-  static std::size_t left() { return room; }
-};
-emulator::gpu device_of(std::size_t bytes) {
-  small_device::room = bytes;
-  small_device::refuses_to_take_back = nullptr, small_device::captures = false;
-  const slab_source slabs{&small_device::take, &small_device::give, &small_device::left, "the device"};
-  return {.seed = 1, .shared = std::make_shared<emulator::detail::gpu_state>(slabs)};
-}
 constexpr std::size_t mib = std::size_t{1} << 20;
 
 TEST(cuda_errors, no_memory_names_who_asked_and_how_to_help) {

@@ -4,7 +4,7 @@
 #include "convolution_oracle.hpp"
 #include "weighted_sum.hpp"
 
-namespace {
+namespace bfloat16_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -36,7 +36,7 @@ TEST_F(narrow, values_and_gradients_are_off_by_one_rounding) {
     const double exact = y[static_cast<std::size_t>(i)];
     ASSERT_LE(std::abs(static_cast<float>(r.value.data()[i]) - exact), std::abs(exact) / 256 + 1e-4 * most(y)) << i;
   }
-  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all);
+  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all_gradients);
   const auto exact_dx = oracle.dx(w, wide(dy)), exact_dw = oracle.dw(wide(x), wide(dy));
   for (idx i = 0; i < dx.size(); ++i) {
     const double exact = exact_dx[static_cast<std::size_t>(i)];
@@ -86,4 +86,4 @@ TEST_F(narrow, a_layer_learns_on_a_graph) {
   EXPECT_LE(worst(layer.weight.gradient, dw), 1e-5 * most(dw));
 }
 
-} // namespace
+} // namespace bfloat16_test

@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-namespace {
+namespace block_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -246,4 +246,4 @@ TEST(residual_block, of_zero_weights_is_the_activation_of_x) {
   for (idx i = 0; i < y.size(); ++i) { EXPECT_EQ(y.data()[i], std::max(0.0, x.data()[i])); }
 }
 
-} // namespace
+} // namespace block_test

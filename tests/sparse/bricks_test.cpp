@@ -6,7 +6,7 @@
 #include <sqs/sparse/bricks.hpp>
 #include <sqs/sparse/plan_builder.hpp>
 
-namespace {
+namespace bricks_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -84,7 +84,7 @@ template <class T> void expect_same_bits(const sparse::convolution_plan& plan, i
   const auto ya = a.forward(e, x, w, bias), yb = b.forward(e, x, w, bias);
   EXPECT_TRUE(same_bits(ya.value, yb.value)) << cin << " to " << cout << ", groups " << groups;
   EXPECT_TRUE(same_bits(a.finished(e, x, w, bias, then), b.finished(e, x, w, bias, then)));
-  const auto da = a.backward(e, ya.saved, dy, all), db = b.backward(e, yb.saved, dy, all);
+  const auto da = a.backward(e, ya.saved, dy, all_gradients), db = b.backward(e, yb.saved, dy, all_gradients);
   EXPECT_TRUE(same_bits(std::get<0>(da), std::get<0>(db))) << cin << " to " << cout << ", groups " << groups;
   EXPECT_TRUE(same_bits(std::get<1>(da), std::get<1>(db)));
 }
@@ -168,4 +168,4 @@ TEST(bricks, forced_without_a_table_say_how_to_make_one) {
               AllOf(HasSubstr("the plan has none"), HasSubstr("with_bricks(exec, plan, brick_policy::always)")));
 }
 
-} // namespace
+} // namespace bricks_test

@@ -10,7 +10,7 @@
 
 #include <map>
 
-namespace {
+namespace combine_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -310,4 +310,4 @@ TEST(stack, errors) {
               HasSubstr("stack_rows: item 1 has 3 channels, item 0 has 2"));
 }
 
-} // namespace
+} // namespace combine_test

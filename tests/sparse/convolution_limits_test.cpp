@@ -4,7 +4,7 @@
 
 #include <sys/mman.h>
 
-namespace {
+namespace convolution_limits_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -21,11 +21,11 @@ TEST(convolution, bits_do_not_depend_on_threads_or_repeats) {
     cpu one{.threads = 1};
     const convolution_op op{mirrored_plan_of(pairs, n, 27, 32), groups};
     const auto first = op.forward(one, x, w, b);
-    const auto gradients = op.backward(one, first.saved, dy, all);
+    const auto gradients = op.backward(one, first.saved, dy, all_gradients);
     for (const int threads : {1, 2, 3, 4, 2}) {
       cpu e{.threads = threads};
       const auto r = op.forward(e, x, w, b);
-      const auto [dx, dw, db] = op.backward(e, r.saved, dy, all);
+      const auto [dx, dw, db] = op.backward(e, r.saved, dy, all_gradients);
       EXPECT_TRUE(same_bits(r.value, first.value)) << threads;
       EXPECT_TRUE(same_bits(dx, std::get<0>(gradients))) << threads;
       EXPECT_TRUE(same_bits(dw, std::get<1>(gradients))) << threads;
@@ -59,7 +59,7 @@ TEST(convolution, what_is_not_finite_reaches_exactly_who_sees_it) {
         for (idx o = 0; o < 7; ++o) { ASSERT_EQ(std::isfinite(r.value(i, o)), !sees[static_cast<std::size_t>(i)]); }
       }
       // The weights' gradient: the row of this channel, at the taps at which somebody sees it.
-      const auto dw = std::get<1>(op.backward(e, r.saved, random_float<2>({n, 7}, 25), all));
+      const auto dw = std::get<1>(op.backward(e, r.saved, random_float<2>({n, 7}, 25), all_gradients));
       std::set<idx> taps;
       for (const auto& p : pairs) {
         if (p.input == 40) { taps.insert(p.tap); }
@@ -186,7 +186,7 @@ TEST(convolution, errors_name_the_shapes) {
               HasSubstr("the plan goes from 9 rows to 8 and back from 9 to 8, with 3 and 3 taps"));
   const auto saved = op.forward(e, x, w, no_bias).saved;
   EXPECT_THAT(message_of([&] {
-                op.backward(e, saved, random<2>({9, 6}, 1), all);
+                op.backward(e, saved, random<2>({9, 6}, 1), all_gradients);
               }),
               HasSubstr("the gradient of y is [9, 6] but y is [8, 6]"));
   initializer init(1);
@@ -205,4 +205,4 @@ TEST(convolution, no_channels_at_all) {
   EXPECT_EQ(dw.size(), 0);
 }
 
-} // namespace
+} // namespace convolution_limits_test

@@ -104,7 +104,7 @@ template <int R> double dot(const tensor<double, R>& a, const tensor<double, R>&
   for (idx i = 0; i < a.size(); ++i) { sum += a.data()[i] * b.data()[i]; }
   return sum;
 }
-inline constexpr std::array<bool, 3> all{true, true, true};
+inline constexpr std::array<bool, 3> all_gradients{true, true, true};
 inline const tensor<double, 1> no_bias = make_tensor<double, 1>({0});
 inline const tensor<float, 1> no_bias_float = make_tensor<float, 1>({0});
 
@@ -114,7 +114,7 @@ inline void expect_plain(cpu& e, const convolution_op& op, const plain& p, doubl
   const auto w = random<3>({p.taps, p.cin / p.groups, p.cout}, 3);
   const auto bias = random<1>({p.cout}, 4);
   const auto r = op.forward(e, x, w, bias);
-  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all);
+  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all_gradients);
   EXPECT_LE(worst(r.value, p.forward(x, w, bias)), bound);
   EXPECT_LE(worst(dx, p.dx(w, dy)), bound);
   EXPECT_LE(worst(dw, p.dw(x, dy)), bound);

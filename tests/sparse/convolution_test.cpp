@@ -2,7 +2,7 @@
 // Sparse convolution on pair lists: numbers by hand, a scalar sum over the pairs, closed forms, gradients, adjoints.
 #include "convolution_oracle.hpp"
 
-namespace {
+namespace convolution_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -25,7 +25,7 @@ TEST(convolution, a_line_of_three_by_hand) {
   EXPECT_EQ(r.value(2, 0), 7000 + 50);
   auto dy = make_tensor<double, 2>({3, 1});
   dy(0, 0) = 1, dy(1, 0) = 2, dy(2, 0) = 3;
-  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all);
+  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all_gradients);
   EXPECT_EQ(dx(0, 0), 10 * 1 + 1 * 2); // seen by itself, and by row 1 at tap 0
   EXPECT_EQ(dx(1, 0), 100 * 1 + 10 * 2);
   EXPECT_EQ(dx(2, 0), 10 * 3);
@@ -195,11 +195,11 @@ TEST(convolution, the_adjoint_is_the_adjoint) {
       }
       const auto r = op.forward(e, x, w, no_bias);
       const double forward = dot(y, r.value);
-      const auto dx = std::get<0>(op.backward(e, r.saved, y, all));
+      const auto dx = std::get<0>(op.backward(e, r.saved, y, all_gradients));
       const double scale = std::sqrt(dot(y, y) * dot(r.value, r.value));
       EXPECT_NEAR(dot(dx, x), forward, 1e-12 * scale);
       EXPECT_NEAR(dot(back.forward(e, y, transposed, no_bias).value, x), forward, 1e-12 * scale);
-      EXPECT_NEAR(dot(std::get<1>(op.backward(e, r.saved, y, all)), w), forward, 1e-12 * scale);
+      EXPECT_NEAR(dot(std::get<1>(op.backward(e, r.saved, y, all_gradients)), w), forward, 1e-12 * scale);
     }
   }
 }
@@ -214,7 +214,7 @@ TEST(convolution, float_is_close_to_double) {
   const auto x = random_float<2>({n, c}, 19), dy = random_float<2>({n, c}, 20);
   const auto w = random_float<3>({27, c, c}, 21, 0.1);
   const auto r = op.forward(e, x, w, no_bias_float);
-  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all);
+  const auto [dx, dw, db] = op.backward(e, r.saved, dy, all_gradients);
   const plain p{pairs, n, n, 27, c, c, 1};
   const double per_row = static_cast<double>(pairs.size()) / static_cast<double>(n);
   const auto expect_close = [](const auto& got, const std::vector<double>& exact, double terms) {
@@ -227,4 +227,4 @@ TEST(convolution, float_is_close_to_double) {
   expect_close(dw, p.dw(x, dy), static_cast<double>(pairs.size()) / 27);
 }
 
-} // namespace
+} // namespace convolution_test

@@ -5,7 +5,7 @@
 
 #include <sqs/sparse/coo_tensor.hpp>
 
-namespace {
+namespace coo_tensor_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -97,4 +97,4 @@ TEST(coo_tensor, a_row_taken_twice_gets_both_gradients) {
   EXPECT_EQ(dx(2, 0), 101);
 }
 
-} // namespace
+} // namespace coo_tensor_test

@@ -10,7 +10,7 @@
 
 #include <set>
 
-namespace {
+namespace cost_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -93,4 +93,4 @@ TEST(cost, of_nothing_and_errors) {
               HasSubstr("sqs::sparse::cost_of: 4 groups of 4 to 6 channels in tiles of 128 rows; groups must divide"));
 }
 
-} // namespace
+} // namespace cost_test

@@ -76,4 +76,28 @@ void expect_same_bits_in_bricks(E& e, sparse::product_precision precision, idx c
   }
 }
 
+/// A kernel with a barrier or a channel left out: the comparison must see it, and nothing where nothing is left out.
+/// `kernel_of<mode>(...)` makes the kernel of numbers T, to be run in blocks of so many threads.
+template <class T, class E, class KernelOf>
+void expect_planted_faults_found(E& e, idx depth, int threads, const KernelOf& kernel_of) {
+  using sparse::detail::planted_fault, sparse::detail::product_mode;
+  const auto plan = plan_with_bricks(e, {{5, 7, 4}, 120}, 2).device;
+  const idx n = plan.forward.outputs, columns = 30;
+  const auto x = to_device(e, numbers<T, 2>({n, depth}, 1));
+  const auto w = to_device(e, numbers<T, 3>({27, depth, columns}, 2));
+  auto y = empty<T, 2>(e, {n, columns});
+  const auto run = [&]<product_mode Mode>() {
+    const auto k =
+        kernel_of.template operator()<Mode>(sparse::detail::packed(plan.bricks, false), plan.bricks.rows.extent(0),
+                                            x.data(), w.data(), nullptr, y.data(), idx{1}, depth, columns);
+    launch(e, k.blocks(), threads, k);
+    return to_host(e, y);
+  };
+  const auto right = run.template operator()<product_mode{}>();
+  EXPECT_TRUE(equal_bits(run.template operator()<product_mode{}>(), right));
+  EXPECT_FALSE((equal_bits(run.template operator()<product_mode{.fault = planted_fault::no_first_barrier}>(), right)));
+  EXPECT_FALSE((equal_bits(run.template operator()<product_mode{.fault = planted_fault::no_last_barrier}>(), right)));
+  EXPECT_FALSE((equal_bits(run.template operator()<product_mode{.fault = planted_fault::one_channel_less}>(), right)));
+}
+
 } // namespace sqs::test

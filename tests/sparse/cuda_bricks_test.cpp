@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plans with bricks on the emulated device: the numbers of the host, the same bits, the choice, faults, misuse.
 #include "cuda_bricks_cases.hpp"
+#include "test_gpu.hpp"
 
-#include <sqs/exec/emulated_gpu.hpp>
-
-namespace {
+namespace cuda_bricks_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -12,15 +11,15 @@ using sparse::brick_policy;
 using testing::HasSubstr;
 
 TEST(cuda_bricks, compute_what_the_host_does) {
-  emulator::gpu e{.seed = 3};
+  test_gpu e{.seed = 3};
   expect_same_in_bricks<double>(e, 1);
 }
 TEST(cuda_bricks, few_channels_have_the_same_bits) {
-  emulator::gpu e{.seed = 4};
+  test_gpu e{.seed = 4};
   expect_same_bits_in_bricks<double, double>(e, sparse::product_precision::full, 16);
 }
 TEST(cuda_bricks, finish_as_without) {
-  emulator::gpu e{.seed = 6};
+  test_gpu e{.seed = 6};
   const auto plan = plan_with_bricks(e, brick_cases()[1], 2).device;
   const idx n = plan.forward.outputs;
   const auto x = to_device(e, random<2>({n, 6}, 1)), residual = to_device(e, random<2>({n, 9}, 2));
@@ -35,7 +34,7 @@ TEST(cuda_bricks, finish_as_without) {
 }
 
 TEST(cuda_bricks, rows_that_are_nowhere_become_zero) {
-  emulator::gpu e{.seed = 7};
+  test_gpu e{.seed = 7};
   cpu host{.threads = 1};
   auto cells = random_cells{8}.draw(90, 1, {6, 5, 7});
   const auto at = sparse::make_sites<3>(host, as_tensor(cells, 3), {6, 5, 7});
@@ -61,7 +60,7 @@ TEST(cuda_bricks, rows_that_are_nowhere_become_zero) {
 }
 
 TEST(cuda_bricks, the_choice_follows_the_counts) {
-  emulator::gpu e;
+  test_gpu e;
   const auto full = plan_with_bricks(e, {{8, 8, 8}, 512}, 1, brick_policy::automatic).device.bricks;
   ASSERT_TRUE(full);
   EXPECT_EQ(full.count, 8);
@@ -85,37 +84,15 @@ TEST(cuda_bricks, the_choice_follows_the_counts) {
 }
 
 TEST(cuda_bricks, planted_faults_are_found) {
-  // The kernel itself with a barrier or a channel left out: the comparison must see it, and nothing without the fault.
-  using sparse::detail::planted_fault, sparse::detail::product_mode;
   emulator::gpu e{.seed = 1};
-  const auto plan = plan_with_bricks(e, {{5, 7, 4}, 120}, 2).device;
-  const idx n = plan.forward.outputs;
-  const auto x = to_device(e, random<2>({n, 20}, 1));
-  const auto w = to_device(e, random<3>({27, 20, 30}, 2));
-  auto y = empty<double, 2>(e, {n, 30});
-  const auto run = [&]<product_mode Mode>() {
-    const sparse::detail::brick_product_kernel<double, double, Mode> k{sparse::detail::packed(plan.bricks, false),
-                                                                       plan.bricks.rows.extent(0),
-                                                                       x.data(),
-                                                                       w.data(),
-                                                                       nullptr,
-                                                                       y.data(),
-                                                                       1,
-                                                                       20,
-                                                                       30,
-                                                                       {}};
-    launch(e, k.blocks(), sparse::detail::product_tile::threads, k);
-    return to_host(e, y);
-  };
-  const auto right = run.operator()<product_mode{}>();
-  EXPECT_TRUE(equal_bits(run.operator()<product_mode{}>(), right));
-  EXPECT_FALSE((equal_bits(run.operator()<product_mode{.fault = planted_fault::no_first_barrier}>(), right)));
-  EXPECT_FALSE((equal_bits(run.operator()<product_mode{.fault = planted_fault::no_last_barrier}>(), right)));
-  EXPECT_FALSE((equal_bits(run.operator()<product_mode{.fault = planted_fault::one_channel_less}>(), right)));
+  expect_planted_faults_found<double>(e, 20, sparse::detail::product_tile::threads,
+                                      []<sparse::detail::product_mode Mode>(auto... parts) {
+                                        return sparse::detail::brick_product_kernel<double, double, Mode>{parts..., {}};
+                                      });
 }
 
 TEST(cuda_bricks, misuse_is_told) {
-  emulator::gpu e;
+  test_gpu e;
   const auto cells = to_device(e, as_tensor(random_cells{1}.draw(40, 1, {8, 8, 8}), 3));
   const auto s = sparse::make_device_sites<3>(e, cells, {8, 8, 8});
   const auto cube = sparse::make_device_submanifold_plan<3>(e, s, sparse::taps<3, 3, 3>{});
@@ -135,4 +112,4 @@ TEST(cuda_bricks, misuse_is_told) {
                         "dilation 1 x 1 x 1 reaches are more than 256; use the plan without bricks"));
 }
 
-} // namespace
+} // namespace cuda_bricks_test

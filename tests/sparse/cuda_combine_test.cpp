@@ -4,7 +4,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_combine_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -126,4 +126,4 @@ TEST(cuda_combine, misuse_is_told) {
               HasSubstr("sqs::sparse::stack_rows: 2 tensors, but 3 sets of sites were stacked; give one each"));
 }
 
-} // namespace
+} // namespace cuda_combine_test

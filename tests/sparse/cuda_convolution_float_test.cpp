@@ -4,7 +4,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_convolution_float_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -46,4 +46,4 @@ TEST(cuda_convolution_in_float, narrow_features_are_computed_with_in_float) {
   EXPECT_LE(relative_gap(db2, db), 1e-5);
 }
 
-} // namespace
+} // namespace cuda_convolution_float_test

@@ -5,7 +5,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_convolution_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -197,4 +197,4 @@ TEST(cuda_convolution, misuse_is_told) {
               HasSubstr("the gradient of y is [30, 4] but y is [30, 6]; give a gradient of y's shape"));
 }
 
-} // namespace
+} // namespace cuda_convolution_test

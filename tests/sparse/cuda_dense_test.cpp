@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense volumes on the emulated device: the numbers of the host, numbers by hand, misuse.
 #include "cuda_dense_cases.hpp"
+#include "test_gpu.hpp"
 
-#include <sqs/exec/emulated_gpu.hpp>
-
-namespace {
+namespace cuda_dense_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -13,7 +12,7 @@ using testing::HasSubstr;
 
 TEST(cuda_dense, volumes_are_those_of_the_host) {
   for (const bool ordered : {false, true}) {
-    emulator::gpu e{.seed = 3};
+    test_gpu e{.seed = 3};
     expect_same_dense<float>(e, 100, 40, 2, ordered);
     if (ordered) { continue; }
     expect_same_dense<double>(e, 200, 0, 1, ordered);
@@ -21,27 +20,27 @@ TEST(cuda_dense, volumes_are_those_of_the_host) {
   }
 }
 TEST(cuda_dense, sites_of_volumes_are_those_of_the_host) {
-  emulator::gpu e{.seed = 4};
+  test_gpu e{.seed = 4};
   expect_same_sites_of_volumes<double>(e, 1);
   expect_same_sites_of_volumes<float>(e, 2);
 }
 TEST(cuda_dense, samples_are_those_of_the_host) {
-  emulator::gpu e{.seed = 5};
+  test_gpu e{.seed = 5};
   expect_same_samples<double>(e, 1);
   expect_same_samples<float>(e, 2);
 }
 TEST(cuda_dense, dropout_and_casts_are_those_of_the_host) {
-  emulator::gpu e{.seed = 6};
+  test_gpu e{.seed = 6};
   expect_same_dropout_and_casts<double>(e, 1);
   expect_same_dropout_and_casts<float>(e, 2);
 }
 TEST(cuda_dense, products_of_rows_are_those_of_the_host) {
-  emulator::gpu e{.seed = 7};
+  test_gpu e{.seed = 7};
   expect_same_pointwise<double>(e, 1);
 }
 
 TEST(cuda_dense, rows_that_share_a_voxel_are_added) {
-  emulator::gpu e;
+  test_gpu e;
   const auto s = sparse::make_device_sites<1>(e, to_device(e, as_tensor({{0, 2}, {0, 9}, {0, 0}, {0, 2}}, 1)), {4});
   auto x = make_tensor<double, 2>({4, 1});
   x(0, 0) = 1, x(1, 0) = 10, x(2, 0) = 100, x(3, 0) = 1000;
@@ -53,7 +52,7 @@ TEST(cuda_dense, rows_that_share_a_voxel_are_added) {
 
 TEST(cuda_dense, a_line_is_sampled_by_hand) {
   // The numbers of the host's test.
-  emulator::gpu e;
+  test_gpu e;
   auto v = make_tensor<double, 3>({1, 4, 1});
   v.data()[0] = 1, v.data()[1] = 3, v.data()[2] = 7, v.data()[3] = 15;
   auto p = make_tensor<double, 2>({6, 1});
@@ -71,7 +70,7 @@ TEST(cuda_dense, a_line_is_sampled_by_hand) {
 
 TEST(cuda_dense, slopes_at_the_border_by_hand) {
   // Cells 1, 3, 7, 15; points at 1.5, on the last cell, behind it, on the first, before it.
-  emulator::gpu e;
+  test_gpu e;
   auto v = make_tensor<double, 3>({1, 4, 1});
   v.data()[0] = 1, v.data()[1] = 3, v.data()[2] = 7, v.data()[3] = 15;
   auto p = make_tensor<double, 2>({5, 1});
@@ -92,7 +91,7 @@ TEST(cuda_dense, slopes_at_the_border_by_hand) {
 }
 
 TEST(cuda_dense, a_volume_without_cells_is_its_outside) {
-  emulator::gpu e;
+  test_gpu e;
   for (const auto outside : {sparse::outside_volume::zero, sparse::outside_volume::border}) {
     const sparse::device_sample_volume_op<2> op{{}, outside};
     const auto r = op.forward(e, zeros<double, 4>(e, {1, 0, 2, 1}), zeros<double, 2>(e, {1, 2}));
@@ -101,7 +100,7 @@ TEST(cuda_dense, a_volume_without_cells_is_its_outside) {
 }
 
 TEST(cuda_dense, misuse_is_told) {
-  emulator::gpu e;
+  test_gpu e;
   const auto s = sparse::make_device_sites<1>(e, to_device(e, as_tensor({{0, 2}, {0, 0}}, 1)), {4});
   const auto x = zeros<double, 2>(e, {3, 2});
   const auto v = zeros<double, 3>(e, {1, 5, 2});
@@ -122,4 +121,4 @@ TEST(cuda_dense, misuse_is_told) {
               HasSubstr("sqs::sparse::device_dropout_op: rate is 1; give 0 <= rate < 1"));
 }
 
-} // namespace
+} // namespace cuda_dense_test

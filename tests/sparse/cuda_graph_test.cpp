@@ -23,7 +23,7 @@ struct half_square_of_volume {
   }
 };
 
-namespace {
+namespace cuda_graph_test {
 
 /// The same loss on both sides. The gradient that comes in is 1.
 struct half_square {
@@ -77,4 +77,4 @@ TEST(cuda_graph, gradients_go_back_through_all_of_them) {
   }
 }
 
-} // namespace
+} // namespace cuda_graph_test

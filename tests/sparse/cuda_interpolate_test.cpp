@@ -4,7 +4,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_interpolate_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -51,4 +51,4 @@ TEST(cuda_interpolate, misuse_is_told) {
               HasSubstr("points are [5, 2] with 0 batch numbers; give 1 columns, and one batch number each or none"));
 }
 
-} // namespace
+} // namespace cuda_interpolate_test

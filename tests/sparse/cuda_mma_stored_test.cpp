@@ -2,15 +2,15 @@
 // Features of 16 bits on the emulated device: the numbers of the host, the same bits in every run.
 #include "cuda_mma_cases.hpp"
 
-#include <sqs/exec/emulated_gpu.hpp>
+#include "test_gpu.hpp"
 
-namespace {
+namespace cuda_mma_stored_test {
 
 using namespace sqs;
 using namespace sqs::test;
 
 TEST(cuda_mma_stored, features_may_be_stored_narrow) {
-  emulator::gpu e{.seed = 4};
+  test_gpu e{.seed = 4};
   const auto plan = some_plans(e, 40, 7)[1];
   expect_same_of_stored<float16>(e, plan, sparse::product_precision::full, 1.0 / 2048, 1);
   expect_same_of_stored<float16>(e, plan, sparse::product_precision::float16, 1.0 / 2048, 2);
@@ -19,7 +19,7 @@ TEST(cuda_mma_stored, features_may_be_stored_narrow) {
 
 TEST(cuda_mma_stored, narrow_features_repeat_bit_for_bit) {
   const auto run = [](std::uint64_t seed) {
-    emulator::gpu e{.seed = seed};
+    test_gpu e{.seed = seed};
     const auto plan = some_plans(e, 90, 5)[1];
     const auto narrow = [](const tensor<float, 2>& t) {
       auto n = make_tensor<bfloat16, 2>(t.shape());
@@ -36,4 +36,4 @@ TEST(cuda_mma_stored, narrow_features_repeat_bit_for_bit) {
   EXPECT_TRUE(equal_bits(std::get<2>(again), std::get<2>(first)));
 }
 
-} // namespace
+} // namespace cuda_mma_stored_test

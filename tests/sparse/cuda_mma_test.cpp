@@ -2,9 +2,9 @@
 // Products on tensor cores, emulated: the layout of their operands, their rounding, convolutions with them.
 #include "cuda_mma_cases.hpp"
 
-#include <sqs/exec/emulated_gpu.hpp>
+#include "test_gpu.hpp"
 
-namespace {
+namespace cuda_mma_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -14,7 +14,7 @@ using sparse::detail::tf32_words;
 
 TEST(cuda_mma, one_step_is_a_matrix_product) {
   for (const std::uint64_t seed : {1u, 2u, 3u}) {
-    emulator::gpu e{.seed = seed};
+    test_gpu e{.seed = seed};
     expect_exact_step<bfloat16_words>(e);
     expect_exact_step<tf32_words>(e);
     expect_exact_step<float16_words>(e);
@@ -44,7 +44,7 @@ TEST(cuda_mma, numbers_are_rounded_to_nearest) {
 }
 
 TEST(cuda_mma, convolutions_lose_nothing_but_the_rounding) {
-  emulator::gpu e{.seed = 1};
+  test_gpu e{.seed = 1};
   expect_tensor_cores_of_many_shapes(e, 66, 1);
   expect_same_on_tensor_cores<bfloat16_words>(e, some_plans(e, 20, 2)[3], {5, 9}, 2);
   expect_same_on_tensor_cores<tf32_words>(e, some_plans(e, 20, 2)[4], {5, 9}, 3);
@@ -52,7 +52,7 @@ TEST(cuda_mma, convolutions_lose_nothing_but_the_rounding) {
 
 TEST(cuda_mma, the_rounding_is_that_of_the_format) {
   // Numbers that are not rounded yet: the error is that of 8 or 11 bits, and not smaller.
-  emulator::gpu e;
+  test_gpu e;
   cpu host{.threads = 1};
   const auto plan = some_plans(e, 64, 3)[0];
   const auto x = random_float<2>({64, 40}, 1), dy = random_float<2>({64, 24}, 2);
@@ -72,4 +72,4 @@ TEST(cuda_mma, the_rounding_is_that_of_the_format) {
   EXPECT_GT(f16, 1.0 / 65536);
 }
 
-} // namespace
+} // namespace cuda_mma_test

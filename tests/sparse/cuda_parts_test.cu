@@ -11,12 +11,7 @@ namespace {
 
 using namespace sqs::test;
 
-struct sparse_parts_device : device_test {
-  void SetUp() override {
-    device_test::SetUp();
-    if (!IsSkipped()) { sqs::open(exec); }
-  }
-};
+using sparse_parts_device = device_test;
 
 TEST_F(sparse_parts_device, parts_have_the_bits_of_the_whole) { expect_same_of_all_splits(exec, 1000, 1); }
 

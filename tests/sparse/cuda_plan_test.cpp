@@ -4,7 +4,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_plan_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -164,4 +164,4 @@ TEST(cuda_plan, misuse_is_told_at_once) {
               HasSubstr("sqs::sparse::make_device_inverse_plan: a submanifold plan cannot be inverted"));
 }
 
-} // namespace
+} // namespace cuda_plan_test

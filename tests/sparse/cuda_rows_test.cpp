@@ -5,7 +5,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_rows_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -125,4 +125,4 @@ TEST(cuda_rows, misuse_is_told) {
       HasSubstr("sqs::sparse::device_add_op: the shapes differ (124 and 120 elements); add has no broadcasting"));
 }
 
-} // namespace
+} // namespace cuda_rows_test

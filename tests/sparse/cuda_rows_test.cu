@@ -11,12 +11,7 @@ namespace {
 
 using namespace sqs::test;
 
-struct sparse_rows_device : device_test {
-  void SetUp() override {
-    device_test::SetUp();
-    if (!IsSkipped()) { sqs::open(exec); }
-  }
-};
+using sparse_rows_device = device_test;
 
 TEST_F(sparse_rows_device, chooses_the_rows_of_the_host) {
   for (const bool ordered : {false, true}) {

@@ -4,7 +4,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_select_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -120,4 +120,4 @@ TEST(cuda_select, misuse_is_told) {
               HasSubstr("sqs::sparse::device_put_rows_op: the gradient of y is [6, 2], y is [9, 2]; give a gradient"));
 }
 
-} // namespace
+} // namespace cuda_select_test

@@ -14,12 +14,7 @@ namespace {
 
 using namespace sqs::test;
 
-struct sparse_device : device_test {
-  void SetUp() override {
-    device_test::SetUp();
-    if (!IsSkipped()) { sqs::open(exec); }
-  }
-};
+using sparse_device = device_test;
 
 TEST_F(sparse_device, tables_hold_the_pairs_of_the_host) { expect_plans_of_many_shapes(exec, 1); }
 

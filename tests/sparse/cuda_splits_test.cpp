@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plans in parts on the emulated device: the same bits, fewer products, the choice, numbers by hand.
 #include "cuda_splits_cases.hpp"
-
-#include <sqs/exec/emulated_gpu.hpp>
+#include "test_gpu.hpp"
 
 #include <bit>
 #include <map>
 
-namespace {
+namespace cuda_splits_test {
 
 using namespace sqs;
 using namespace sqs::test;
 using testing::HasSubstr;
 
 TEST(cuda_splits, results_have_the_same_bits) {
-  emulator::gpu e{.seed = 1};
+  test_gpu e{.seed = 1};
   expect_same_of_all_splits(e, 70, 1);
 }
 
-idx products_of(emulator::gpu& e, const sparse::neighbour_table& n) {
+idx products_of(test_gpu& e, const sparse::neighbour_table& n) {
   idx products = 0;
   const auto add = [&](const tensor<std::uint8_t, 2, device>& used) {
     for (const auto q : to_host(e, used)) { products += std::popcount(static_cast<unsigned>(q)); }
@@ -28,14 +27,14 @@ idx products_of(emulator::gpu& e, const sparse::neighbour_table& n) {
   return products;
 }
 /// Sites on a thin plane and a few around: neighbours are many ways there or not.
-sparse::device_plan thin_plan(emulator::gpu& e) {
+sparse::device_plan thin_plan(test_gpu& e) {
   const auto cells = random_cells{5}.draw(500, 1, {26, 26, 3});
   const auto s = sparse::make_device_sites<3>(e, to_device(e, as_tensor(cells, 3)), {26, 26, 3});
   return sparse::make_device_submanifold_plan<3>(e, s, sparse::taps<3, 3, 3>{});
 }
 
 TEST(cuda_splits, parts_multiply_less) {
-  emulator::gpu e;
+  test_gpu e;
   const auto plan = thin_plan(e);
   const idx whole = products_of(e, plan.forward), sorted = products_of(e, sparse::sorted_by_taps(e, plan).forward),
             two = products_of(e, sparse::split_by_taps(e, plan, 2).forward),
@@ -49,7 +48,7 @@ TEST(cuda_splits, parts_multiply_less) {
 }
 
 TEST(cuda_splits, every_pair_is_in_one_part) {
-  emulator::gpu e;
+  test_gpu e;
   const auto plan = thin_plan(e).forward;
   const auto split = sparse::detail::split_by_taps(e, plan, 3);
   const auto all = to_host(e, plan.input);
@@ -75,7 +74,7 @@ TEST(cuda_splits, every_pair_is_in_one_part) {
 }
 
 TEST(cuda_splits, the_choice_follows_the_cost) {
-  emulator::gpu e;
+  test_gpu e;
   const auto plan = thin_plan(e);
   // Products are everything: as many parts as there are. Sums are everything: one. Full tiles: nothing is gained.
   const auto parts = [&](const sparse::device_plan& p, const sparse::device_cost& c) {
@@ -105,7 +104,7 @@ TEST(cuda_splits, costs_by_hand) {
 }
 
 TEST(cuda_splits, misuse_is_told) {
-  emulator::gpu e;
+  test_gpu e;
   const auto plan = some_plans(e, 20, 1)[0].device;
   for (const idx parts : {0, 9}) {
     EXPECT_THAT(message_of([&] { sparse::split_by_taps(e, plan, parts); }),
@@ -113,4 +112,4 @@ TEST(cuda_splits, misuse_is_told) {
   }
 }
 
-} // namespace
+} // namespace cuda_splits_test

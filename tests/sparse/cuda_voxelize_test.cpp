@@ -4,7 +4,7 @@
 
 #include <sqs/exec/emulated_gpu.hpp>
 
-namespace {
+namespace cuda_voxelize_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -63,4 +63,4 @@ TEST(cuda_voxelize, misuse_is_told) {
               HasSubstr("sqs::sparse::device_voxel_features_op: x has 4 rows for 5 points; give one row per point"));
 }
 
-} // namespace
+} // namespace cuda_voxelize_test

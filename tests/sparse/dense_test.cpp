@@ -5,7 +5,7 @@
 
 #include <sqs/sparse/dense.hpp>
 
-namespace {
+namespace dense_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -121,4 +121,4 @@ TEST(dense, errors) {
               HasSubstr("x is [1 x 5 x 2], the sites need [1 x 4 x 2]"));
 }
 
-} // namespace
+} // namespace dense_test

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-namespace {
+namespace frame_test {
 
 using namespace sqs;
 using sparse::taps;
@@ -42,4 +42,4 @@ TEST(frame, has_the_published_numbers_of_voxels_and_pairs) {
   EXPECT_EQ(halved.plan.forward.pairs(), 125565);
 }
 
-} // namespace
+} // namespace frame_test

@@ -10,7 +10,7 @@
 
 #include <cmath>
 
-namespace {
+namespace golden_test {
 
 using namespace sqs;
 using position = sparse::sites<3>::position;
@@ -121,4 +121,4 @@ INSTANTIATE_TEST_SUITE_P(layers, spconv,
                                            "inverse_333", "max_pool_222", "max_pool_333"),
                          [](const auto& one) { return one.param; });
 
-} // namespace
+} // namespace golden_test

@@ -11,7 +11,7 @@
 #include <sqs/sparse/stack.hpp>
 #include <sqs/sparse/voxelize.hpp>
 
-namespace {
+namespace gradient_shape_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -116,4 +116,4 @@ TEST_F(gradient_shape, of_voxels) {
       "rows of 3 channels");
 }
 
-} // namespace
+} // namespace gradient_shape_test

@@ -5,7 +5,7 @@
 #include <sqs/core/random.hpp>
 #include <sqs/sparse.hpp>
 
-namespace {
+namespace guide_test {
 
 using namespace sqs;
 using sparse::taps;
@@ -44,4 +44,4 @@ TEST(guide, sparse) {
 }
 TEST(guide, shows_what_is_compiled_here) { guide::expect_shown("sparse.md", "sparse/guide_test.cpp", 4); }
 
-} // namespace
+} // namespace guide_test

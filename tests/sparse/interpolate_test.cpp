@@ -8,7 +8,7 @@
 #include <cstring>
 #include <map>
 
-namespace {
+namespace interpolate_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -300,4 +300,4 @@ TEST(interpolate, a_weight_that_is_all_rounding_is_none) {
   EXPECT_EQ(sparse::interpolate_op<double>{plan}.forward(e, x).value(0, 0), 0);
 }
 
-} // namespace
+} // namespace interpolate_test

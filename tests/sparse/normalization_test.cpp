@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-namespace {
+namespace normalization_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -249,4 +249,4 @@ TEST(sparse_normalization, errors) {
               HasSubstr("32 groups do not divide 48 channels; choose a divisor"));
 }
 
-} // namespace
+} // namespace normalization_test

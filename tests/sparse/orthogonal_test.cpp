@@ -8,7 +8,7 @@
 #include <cstring>
 #include <set>
 
-namespace {
+namespace orthogonal_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -166,4 +166,4 @@ TEST(orthogonal_block, gradients) {
       1e-6);
 }
 
-} // namespace
+} // namespace orthogonal_test

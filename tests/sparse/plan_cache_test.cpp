@@ -4,7 +4,7 @@
 
 #include <sqs/sparse/plan_cache.hpp>
 
-namespace {
+namespace plan_cache_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -75,4 +75,4 @@ TEST(plan_cache, errors) {
   EXPECT_EQ(plans.size(), 0) << "a plan that could not be made is not kept";
 }
 
-} // namespace
+} // namespace plan_cache_test

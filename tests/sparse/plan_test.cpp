@@ -5,7 +5,7 @@
 
 #include <sqs/sparse/plan_builder.hpp>
 
-namespace {
+namespace plan_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -327,4 +327,4 @@ TEST(sparse_plan, errors) {
               HasSubstr("a submanifold plan cannot be inverted"));
 }
 
-} // namespace
+} // namespace plan_test

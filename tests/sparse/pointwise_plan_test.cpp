@@ -5,7 +5,7 @@
 #include <sqs/sparse/plan_builder.hpp>
 #include <sqs/sparse/pointwise_plan.hpp>
 
-namespace {
+namespace pointwise_plan_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -73,4 +73,4 @@ TEST(pointwise_plan, refuses_a_number_of_rows_that_cannot_be) {
   EXPECT_THAT(message_of([&] { make_pointwise_plan(e, idx{1} << 31); }), testing::HasSubstr("2147483648 rows"));
 }
 
-} // namespace
+} // namespace pointwise_plan_test

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <map>
 
-namespace {
+namespace pooling_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -267,4 +267,4 @@ TEST(global_pooling, gradients_and_a_plain_loop) {
   }
 }
 
-} // namespace
+} // namespace pooling_test

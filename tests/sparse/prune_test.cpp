@@ -5,7 +5,7 @@
 
 #include <sqs/sparse/prune.hpp>
 
-namespace {
+namespace prune_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -183,4 +183,4 @@ TEST(crop, a_box_may_be_without_bounds) {
   EXPECT_THROW(sparse::crop(e, s, {4}, {most}, sparse::crop_grid::moved), precondition_error);
 }
 
-} // namespace
+} // namespace prune_test

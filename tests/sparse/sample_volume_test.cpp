@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-namespace {
+namespace sample_volume_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -159,4 +159,4 @@ TEST(sample_volume, errors) {
               HasSubstr("the volume has no batch items for 2 points"));
 }
 
-} // namespace
+} // namespace sample_volume_test

@@ -5,7 +5,7 @@
 
 #include <sqs/sparse/sites.hpp>
 
-namespace {
+namespace sites_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -160,4 +160,4 @@ TEST(sparse_sites, are_the_same_for_any_number_of_threads) {
   for (const int threads : {1, 2, 3, 4}) { EXPECT_EQ(build(threads), one) << threads; }
 }
 
-} // namespace
+} // namespace sites_test

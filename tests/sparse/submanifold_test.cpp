@@ -8,7 +8,7 @@
 
 #include <set>
 
-namespace {
+namespace submanifold_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -175,4 +175,4 @@ TEST(bias_free_convolution, learns_its_weight_alone) {
   EXPECT_GRADIENT(report, 1e-7);
 }
 
-} // namespace
+} // namespace submanifold_test

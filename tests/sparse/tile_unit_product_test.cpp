@@ -6,7 +6,7 @@
 
 #include <numeric>
 
-namespace {
+namespace tile_unit_product_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -201,8 +201,8 @@ TEST_F(unit_product, an_operator_takes_the_unit_only_where_there_is_one) {
   const convolution_op automatic{plan}, never{.plan = plan, .unit = unit_policy::never};
   const auto dy = narrow(random<2>({n, cout}, 2));
   const auto r = automatic.forward(e, x, w, bias), s = never.forward(e, x, w, bias);
-  const auto [dx, dw, db] = automatic.backward(e, r.saved, dy, all);
-  const auto [dx2, dw2, db2] = never.backward(e, s.saved, dy, all);
+  const auto [dx, dw, db] = automatic.backward(e, r.saved, dy, all_gradients);
+  const auto [dx2, dw2, db2] = never.backward(e, s.saved, dy, all_gradients);
   const auto data_alone = std::get<0>(automatic.backward(e, r.saved, dy, {true, false, false}));
   EXPECT_TRUE(same_bits(dx, data_alone));
   EXPECT_TRUE(same_bits(dw, dw2)) << "weight gradients are summed in float either way";
@@ -279,4 +279,4 @@ TEST_F(unit_product, its_instructions_compute_what_the_model_does) {
 }
 #endif
 
-} // namespace
+} // namespace tile_unit_product_test

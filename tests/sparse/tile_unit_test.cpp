@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-namespace {
+namespace tile_unit_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -211,4 +211,4 @@ TEST(amx_unit, is_found_where_the_system_names_it) {
 
 #endif
 
-} // namespace
+} // namespace tile_unit_test

@@ -6,7 +6,7 @@
 #include <sqs/sparse/convolution.hpp>
 #include <sqs/sparse/plan_builder.hpp>
 
-namespace {
+namespace upsample_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -122,4 +122,4 @@ TEST(upsample, to_given_sites) {
   EXPECT_GT(found, 200);
 }
 
-} // namespace
+} // namespace upsample_test

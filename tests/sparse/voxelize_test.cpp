@@ -7,7 +7,7 @@
 
 #include <map>
 
-namespace {
+namespace voxelize_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -161,4 +161,4 @@ TEST(voxelize, errors) {
               HasSubstr("x has 3 rows for 2 points"));
 }
 
-} // namespace
+} // namespace voxelize_test

@@ -7,7 +7,7 @@
 #include <sqs/sparse/weights.hpp>
 #include <sqs/tensor/safetensors.hpp>
 
-namespace {
+namespace weights_test {
 
 using namespace sqs;
 using namespace sqs::test;
@@ -125,4 +125,4 @@ TEST(import_weight, errors) {
               HasSubstr("479 bytes of F32 are no 6 x 4 x 5 weights; the file is damaged"));
 }
 
-} // namespace
+} // namespace weights_test

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// What every test on a device needs: the skip where there is none, a stream, arrays that go there and back.
+// What every test on a device needs: the skip where there is none, a stream, a captured graph, arrays that go there and
+// back.
 
 #include <sqs/exec/cuda/executor.cuh>
 
@@ -16,12 +17,36 @@ protected:
   void SetUp() override {
     int devices = 0;
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) { GTEST_SKIP() << "no CUDA device"; }
-    check_cuda(cudaStreamCreate(&exec.stream), "device_test");
+    check_cuda(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking), "device_test");
+    open(exec);
   }
   void TearDown() override {
     if (exec.stream != nullptr) { (void)cudaStreamDestroy(exec.stream); }
   }
   cuda exec{};
+};
+
+/// What `f` puts on the executor's stream, as a graph: it has not run yet.
+class captured_graph {
+public:
+  template <class F> captured_graph(cuda& e, F&& f) {
+    check_cuda(cudaStreamBeginCapture(e.stream, cudaStreamCaptureModeThreadLocal), "captured_graph");
+    f();
+    check_cuda(cudaStreamEndCapture(e.stream, &graph_), "captured_graph");
+    check_cuda(cudaGraphInstantiate(&exec_, graph_, 0), "captured_graph");
+  }
+  ~captured_graph() {
+    (void)cudaGraphExecDestroy(exec_);
+    (void)cudaGraphDestroy(graph_);
+  }
+  captured_graph(const captured_graph&) = delete;
+  captured_graph& operator=(const captured_graph&) = delete;
+
+  void replay(cuda& e) const { check_cuda(cudaGraphLaunch(exec_, e.stream), "captured_graph"); }
+
+private:
+  cudaGraph_t graph_ = nullptr;
+  cudaGraphExec_t exec_ = nullptr;
 };
 
 /// An array in device memory.

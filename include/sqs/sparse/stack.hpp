@@ -7,9 +7,47 @@
 #include <sqs/sparse/detail/gradient_shape.hpp>
 #include <sqs/sparse/sites.hpp>
 
+#include <algorithm>
 #include <span>
 
 namespace sqs::sparse {
+
+namespace detail {
+
+struct stack_size {
+  idx rows = 0, batches = 0;
+};
+/// All rows and batch items of sites that are to be stacked. `rows_of`: their rows; on a device, those there is room for.
+///
+/// Errors      precondition_error if there is none, grids differ, or the rows are more than 2^31.
+template <class Sites, class RowsOf> stack_size size_of_stack(std::span<const Sites> items, const RowsOf& rows_of) {
+  expects(!items.empty(), "sqs::sparse::stack_sites: no sites; give at least one");
+  stack_size n;
+  idx item = 0;
+  for (const auto& s : items) {
+    expects(s.grid() == items[0].grid(), "sqs::sparse::stack_sites: item ", item, " has a grid of ",
+            extents_text(s.grid()), ", item 0 has ", extents_text(items[0].grid()), "; they must agree");
+    n.rows += rows_of(s), n.batches += s.batches(), ++item;
+  }
+  check_row_count(n.rows, "stack_sites");
+  return n;
+}
+/// The shape of rows that are to be stacked, on the host or a device.
+///
+/// Errors      precondition_error if there is none or channels differ.
+template <class Rows> extents<2> shape_of_stack(std::span<const Rows> items) {
+  expects(!items.empty(), "sqs::sparse::stack_rows: no rows; give at least one tensor");
+  const idx c = items[0].extent(1);
+  idx rows = 0, item = 0;
+  for (const auto& x : items) {
+    expects(x.extent(1) == c, "sqs::sparse::stack_rows: item ", item, " has ", x.extent(1), " channels, item 0 has ", c,
+            "; they must agree");
+    rows += x.extent(0), ++item;
+  }
+  return {rows, c};
+}
+
+} // namespace detail
 
 /// The sites of all inputs: the batch items and the rows of each follow those of the one before. Features follow with
 /// `stack_rows_op` (or `stack_rows` for any number of them).
@@ -17,16 +55,8 @@ namespace sqs::sparse {
 /// Errors      precondition_error if there is none, grids differ, or the rows are more than 2^31.
 /// Execution   No sort: the keys of an item are above those of the one before.
 template <int D> sites<D> stack_sites(cpu& e, std::span<const sites<D>> items) {
-  expects(!items.empty(), "sqs::sparse::stack_sites: no sites; give at least one");
-  idx rows = 0, batches = 0, item = 0;
-  bool sorted = true;
-  for (const auto& s : items) {
-    expects(s.grid() == items[0].grid(), "sqs::sparse::stack_sites: item ", item, " has a grid of ",
-            detail::extents_text(s.grid()), ", item 0 has ", detail::extents_text(items[0].grid()),
-            "; they must agree");
-    rows += s.rows, batches += s.batches(), sorted = sorted && s.sorted(), ++item;
-  }
-  detail::check_row_count(rows, "stack_sites");
+  const auto [rows, batches] = detail::size_of_stack(items, [](const sites<D>& s) { return s.rows; });
+  const bool sorted = std::all_of(items.begin(), items.end(), [](const sites<D>& s) { return s.sorted(); });
   const detail::key_layout<D> layout(items[0].grid(), batches);
   auto keys = empty<detail::key_type, 1>(e, {rows});
   tensor<std::int32_t, 1> order;
@@ -50,15 +80,7 @@ template <int D> sites<D> stack_sites(cpu& e, std::span<const sites<D>> items) {
 /// Shapes      [N0, C], [N1, C], ... -> [N0 + N1 + ..., C]
 /// Errors      precondition_error if there is none or channels differ.
 template <class T> tensor<T, 2> stack_rows(cpu& e, std::span<const tensor<T, 2>> items) {
-  expects(!items.empty(), "sqs::sparse::stack_rows: no rows; give at least one tensor");
-  const idx c = items[0].extent(1);
-  idx rows = 0, item = 0;
-  for (const auto& x : items) {
-    expects(x.extent(1) == c, "sqs::sparse::stack_rows: item ", item, " has ", x.extent(1), " channels, item 0 has ", c,
-            "; they must agree");
-    rows += x.extent(0), ++item;
-  }
-  auto y = empty<T, 2>(e, {rows, c});
+  auto y = empty<T, 2>(e, detail::shape_of_stack(items));
   T* to = y.data();
   for (const auto& x : items) {
     parallel_for(e, x.size(), 1 << 15,

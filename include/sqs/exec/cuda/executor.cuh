@@ -89,9 +89,17 @@ template <class Kernel> __global__ void team_kernel(const Kernel kernel) {
   kernel(t);
 }
 
+/// The blocks of a kernel that a multiprocessor should hold at once, if it says so: bounds its registers.
+template <class Kernel> constexpr int least_blocks() {
+  if constexpr (requires { Kernel::least_blocks; }) {
+    return Kernel::least_blocks;
+  } else {
+    return 1;
+  }
+}
 /// The same for kernels that say how many threads a block of theirs has at most: more registers for small blocks, and none
 /// too many for large ones.
-template <class Kernel> __global__ void __launch_bounds__(Kernel::most_threads)
+template <class Kernel> __global__ void __launch_bounds__(Kernel::most_threads, least_blocks<Kernel>())
     bounded_team_kernel(const Kernel kernel) {
   cuda_team t;
   kernel(t);

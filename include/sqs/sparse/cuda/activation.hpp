@@ -6,6 +6,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/core/random.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/packed.hpp>
 #include <sqs/sparse/detail/row_epilogue.hpp>
 
@@ -89,6 +90,7 @@ struct device_activation_op {
 
   template <class T, int R> struct saved { tensor<T, R, device> x; };
   template <device_executor E, class T, int R> auto forward(E& e, const tensor<T, R, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_activation_op");
     auto y = empty<T, R>(e, x.shape());
     launch(e, detail::grid_blocks(x.size()), detail::grid_threads,
            detail::activation_kernel<T>{x.data(), y.data(), x.size(), act.kind, static_cast<T>(act.slope)});
@@ -97,6 +99,7 @@ struct device_activation_op {
   }
   template <device_executor E, class T, int R>
   auto backward(E& e, const saved<T, R>& s, const tensor<T, R, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_activation_op (backward)");
     expects(dy.shape() == s.x.shape(), "sqs::sparse::device_activation_op: the gradient of y has ", dy.size(),
             " elements, y ", s.x.size(), "; give a gradient of y's shape");
     auto dx = empty<T, R>(e, dy.shape());
@@ -114,6 +117,7 @@ struct device_add_op {
   struct saved {};
   template <device_executor E, class T, int R>
   auto forward(E& e, const tensor<T, R, device>& a, const tensor<T, R, device>& b) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_add_op");
     expects(a.shape() == b.shape(), "sqs::sparse::device_add_op: the shapes differ (", a.size(), " and ", b.size(),
             " elements); add has no broadcasting");
     auto y = empty<T, R>(e, a.shape());
@@ -137,10 +141,12 @@ struct device_dropout_op {
 
   struct saved {};
   template <device_executor E, class T, int R> auto forward(E& e, const tensor<T, R, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_dropout_op");
     expects(rate >= 0 && rate < 1, "sqs::sparse::device_dropout_op: rate is ", rate, "; give 0 <= rate < 1");
     return result{masked(e, x), saved{}};
   }
   template <device_executor E, class T, int R> auto backward(E& e, const saved&, const tensor<T, R, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_dropout_op (backward)");
     return masked(e, dy);
   }
 
@@ -159,10 +165,12 @@ private:
 template <class To> struct device_cast_op {
   template <class From> struct saved {};
   template <device_executor E, class From, int R> auto forward(E& e, const tensor<From, R, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_cast_op");
     return result{converted<To>(e, x), saved<From>{}};
   }
   template <device_executor E, class From, int R>
   auto backward(E& e, const saved<From>&, const tensor<To, R, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_cast_op (backward)");
     return converted<From>(e, dy);
   }
 

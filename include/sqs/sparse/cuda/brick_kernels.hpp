@@ -4,13 +4,12 @@
 /// Volumes that are almost full in bricks of 4 x 4 x 4 cells: a block takes the rows of a brick and of the cells around
 /// it into shared memory once, and finds the neighbours of all taps there.
 
-#include <sqs/sparse/cuda/mma_kernels.hpp>
+#include <sqs/sparse/cuda/convolution_kernels.hpp>
 
 namespace sqs::sparse::detail {
 
 inline constexpr int brick_edge = 4, most_halo_cells = 256; ///< cells of a brick and around it that fit shared memory
-static_assert(brick_edge == product_tile::own && brick_edge * brick_edge * brick_edge == product_tile::rows &&
-              product_tile::rows == mma_tile::rows);
+static_assert(brick_edge == product_tile::own && brick_edge * brick_edge * brick_edge == product_tile::rows);
 
 inline constexpr int most_brick_taps = 64; ///< more do not fit: an axis of t taps takes t + 3 cells at least
 
@@ -187,68 +186,6 @@ private:
         SQS_UNROLL
         for (int c = 0; c < product_tile::own; ++c) { sum[r][c] += a[r] * b[c]; }
       }
-    }
-  }
-};
-
-/// The same on tensor cores.
-template <class X, class Words, product_mode Mode = product_mode{}> struct mma_brick_kernel {
-  static constexpr const char* name = "sqs::sparse::convolution_in_bricks_on_tensor_cores";
-  static constexpr int channels = mma_tile::words * Words::per_word; ///< that come at a time
-  packed_bricks bricks;
-  idx count;
-  const X* x;
-  const float *weight, *bias;
-  X* y;
-  idx groups, depth, columns;
-  packed_epilogue<float> finish;
-
-  idx blocks() const { return count * groups * ((columns + mma_tile::columns - 1) / mma_tile::columns); }
-
-  template <team Team> SQS_DEVICE void operator()(Team& t) const {
-    const idx across = (columns + mma_tile::columns - 1) / mma_tile::columns, task = t.block();
-    const idx column = task % across * mma_tile::columns, group = task / across % groups;
-    const idx brick = task / across / groups;
-    if (brick >= bricks.status->rows) { return; } // the whole block
-    std::uint32_t* const halo = shared_array<struct mma_halo, std::uint32_t, most_halo_cells * mma_tile::pitch>(t);
-    auto panels = mma_panels<Words>::of(t, halo);
-    const int* const begin = bricks.begins(t);
-    if (bias != nullptr) {
-      panels.each_sum(
-          [&](int, int c, float& sum) { sum = column + c < columns ? bias[group * columns + column + c] : 0.0f; });
-    }
-    for (idx k = 0; k < depth; k += channels) {
-      load_halo(t, halo, brick, group, k);
-      for (int step = 0; step < bricks.all_taps(); ++step) {
-        const int tap = static_cast<int>(tap_at_step(step, bricks.all_taps()));
-        load_weight_words<Words, Mode.transposed>(t, panels.right, weight, bricks.weights_of(tap),
-                                                  {groups, depth, columns, group, k, column});
-        if constexpr (Mode.fault != planted_fault::no_first_barrier) { t.sync(); }
-        const std::uint32_t* const from = halo + begin[tap] * mma_tile::pitch;
-        panels.add_product(t, ~0u, [&](int r) { return from + bricks.cell(r) * mma_tile::pitch; });
-        if constexpr (Mode.fault != planted_fault::no_last_barrier) { t.sync(); } // the panels are written again
-      }
-    }
-    const idx stride = groups * columns;
-    panels.each_sum([&](int r, int c, const float& sum) {
-      const std::int32_t row = bricks.row(brick, r);
-      if (row < 0 || column + c >= columns) { return; }
-      const idx j = group * columns + column + c;
-      y[row * stride + j] = static_cast<X>(finish.finished(sum, row, j, stride));
-    });
-  }
-
-private:
-  /// halo[cell][word], zero where there is no row.
-  template <team Team> SQS_DEVICE void load_halo(Team& t, std::uint32_t* halo, idx brick, idx group, idx k) const {
-    const int word = t.thread() % mma_tile::words, cells = bricks.cells();
-    const idx channel = k + word * Words::per_word,
-              end = depth - (Mode.fault == planted_fault::one_channel_less ? 1 : 0);
-    for (int cell = t.thread() / mma_tile::words; cell < cells; cell += mma_tile::threads / mma_tile::words) {
-      const std::int32_t row = bricks.rows[brick * cells + cell];
-      const idx first = (row * groups + group) * depth;
-      const auto value = [&](idx c) { return row >= 0 && c < end ? static_cast<float>(x[first + c]) : 0.0f; };
-      halo[cell * mma_tile::pitch + word] = Words::of(value(channel), Words::per_word > 1 ? value(channel + 1) : 0.0f);
     }
   }
 };

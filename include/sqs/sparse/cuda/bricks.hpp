@@ -6,6 +6,7 @@
 #include <sqs/sparse/bricks.hpp>
 #include <sqs/sparse/cuda/brick_kernels.hpp>
 #include <sqs/sparse/cuda/cost.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/splits.hpp>
 
 namespace sqs::sparse {
@@ -71,6 +72,7 @@ template <device_executor E> device_plan with_bricks(E& e, device_plan plan, con
                                                      const tap_set<3>& taps,
                                                      brick_policy policy = brick_policy::automatic,
                                                      const std::array<idx, 3>& dilation = detail::filled<3>(1)) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::with_bricks");
   expects(plan.mirrored && plan.forward.taps == taps.count() && plan.forward.outputs == s.capacity,
           "sqs::sparse::with_bricks: a plan of ", plan.forward.taps, " taps and ", plan.forward.outputs, " outputs",
           plan.mirrored ? "" : ", not submanifold", ", for ", s.capacity, " sites and the kernel ",

@@ -7,6 +7,7 @@
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
 #include <sqs/sparse/cuda/join_kernels.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/row_kernels.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
 
@@ -104,6 +105,7 @@ template <class T, std::size_t N> void check_joined(const device_row_join<N>& j,
 /// Cost        A sort of the keys of all inputs, and a search of every output in each of them.
 template <int D, device_executor E, class... More>
 device_site_join<D, 1 + sizeof...(More)> unite(E& e, const device_sites<D>& s, const More&... more) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::unite");
   constexpr std::size_t n = 1 + sizeof...(More);
   const detail::device_site_pointers<D, n> all{&s, &more...};
   detail::check_joinable<D, n>(all, "unite");
@@ -128,6 +130,7 @@ device_site_join<D, 1 + sizeof...(More)> unite(E& e, const device_sites<D>& s, c
 /// Cost        A search of every site of the first input in the others, and one of every output.
 template <int D, device_executor E, class... More>
 device_site_join<D, 1 + sizeof...(More)> intersect(E& e, const device_sites<D>& s, const More&... more) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::intersect");
   constexpr std::size_t n = 1 + sizeof...(More);
   const detail::device_site_pointers<D, n> all{&s, &more...};
   detail::check_joinable<D, n>(all, "intersect");
@@ -176,6 +179,7 @@ template <std::size_t N> struct device_combine_op {
   template <device_executor E, class T, class... More>
     requires(1 + sizeof...(More) == N)
   auto forward(E& e, const tensor<T, 2, device>& x, const More&... more) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_combine_op");
     const std::array<tensor<T, 2, device>, N> all{x, more...};
     detail::check_joined(join, all, true, "device_combine_op");
     const idx c = x.extent(1);
@@ -189,6 +193,7 @@ template <std::size_t N> struct device_combine_op {
   }
   template <device_executor E, class T>
   auto backward(E& e, const saved<T>& s, const tensor<T, 2, device>& dy, const std::array<bool, N>& needs) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_combine_op (backward)");
     detail::require_device_gradient("device_combine_op", dy, join.rows, s.channels);
     std::array<tensor<T, 2, device>, N> dx;
     for (std::size_t i = 0; i < N; ++i) {
@@ -219,6 +224,7 @@ template <std::size_t N> struct device_concatenate_channels_op {
   template <device_executor E, class T, class... More>
     requires(1 + sizeof...(More) == N)
   auto forward(E& e, const tensor<T, 2, device>& x, const More&... more) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_concatenate_channels_op");
     const std::array<tensor<T, 2, device>, N> all{x, more...};
     detail::check_joined(join, all, false, "device_concatenate_channels_op");
     saved s{};
@@ -232,6 +238,7 @@ template <std::size_t N> struct device_concatenate_channels_op {
   }
   template <device_executor E, class T>
   auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy, const std::array<bool, N>& needs) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_concatenate_channels_op (backward)");
     idx channels = 0, first = 0;
     for (const idx c : s.channels) { channels += c; }
     detail::require_device_gradient("device_concatenate_channels_op", dy, join.rows, channels);

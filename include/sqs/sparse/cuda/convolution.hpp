@@ -7,7 +7,10 @@
 #include <sqs/core/bfloat16.hpp>
 #include <sqs/sparse/cuda/bricks.hpp>
 #include <sqs/sparse/cuda/column_sums.hpp>
-#include <sqs/sparse/cuda/mma_kernels.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
+#include <sqs/sparse/cuda/mma_brick_kernels.hpp>
+#include <sqs/sparse/cuda/mma_product.hpp>
+#include <sqs/sparse/cuda/mma_weight_gradient.hpp>
 #include <sqs/sparse/cuda/plan.hpp>
 
 #include <tuple>
@@ -45,10 +48,12 @@ template <class T> struct device_epilogue {
 ///             then come the middle tap and the others in order. Weight gradients are summed over at most 32 ranges of
 ///             tiles, added in order. Features may be bfloat16 or float16: sums, weights and their gradients are float.
 ///             Products on tensor cores round rows, weights and gradients as `precision` says; depthwise ones do not
-///             use them.
+///             use them. Their factors are copied to shared memory 16 bytes at a time, two or three steps ahead.
 /// Errors      precondition_error for shapes that do not belong together, and for tensor cores with double.
 /// Cost        2 outputs Cin Cout / groups flops per tap that a tile of 64 outputs has, the same back to x; weight
-///             gradients only the pairs there are, and 64 MiB at most (or one gradient) for partial ones.
+///             gradients only the pairs there are, and 64 MiB at most (or one gradient) for partial ones. For tensor
+///             cores the weights are rounded once per call, and rows too unless they are stored as what is multiplied
+///             with channels (of a group) in whole 16 bytes.
 struct device_convolution_op {
   device_plan plan;
   idx groups = 1;
@@ -64,6 +69,7 @@ struct device_convolution_op {
     requires stored_as<X, T>
   auto forward(E& e, const tensor<X, 2, device>& x, const tensor<T, 3, device>& weight,
                const tensor<T, 1, device>& bias) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_convolution_op");
     return result{finished(e, x, weight, bias, {}), saved<X, T>{x, weight, bias.size() > 0}};
   }
   /// The forward pass and what follows it, for inference: there is no way back.
@@ -75,6 +81,7 @@ struct device_convolution_op {
                                                            const tensor<T, 1, device>& bias,
                                                            const std::type_identity_t<device_epilogue<T>>& then)
   const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_convolution_op");
     check(x, weight, bias);
     auto y = empty<X, 2>(e, {plan.forward.outputs, weight.extent(2)});
     const bool affine = then.scale.size() > 0, residual = static_cast<bool>(then.residual);
@@ -91,6 +98,7 @@ struct device_convolution_op {
   }
   template <device_executor E, class X, class T>
   auto backward(E& e, const saved<X, T>& s, const tensor<X, 2, device>& dy, const std::array<bool, 3>& needs) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_convolution_op (backward)");
     expects(dy.extent(0) == plan.forward.outputs && dy.extent(1) == s.weight.extent(2),
             "sqs::sparse::device_convolution: the gradient of y is [", dy.extent(0), ", ", dy.extent(1), "] but y is [",
             plan.forward.outputs, ", ", s.weight.extent(2), "]; give a gradient of y's shape");
@@ -138,20 +146,37 @@ private:
     if (take_bricks(from / groups, to / groups, idx{sizeof(X)})) {
       return multiply_bricks<Transposed>(e, flipped, x, weight, bias, y, finish);
     }
-    const auto take = [&](const detail::packed_table& table, const T* before, T* sums) {
-      const auto run = [&](const auto& k, int threads) { launch(e, k.blocks(), threads, k); };
-      const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
-        run(detail::mma_product_kernel<X, Words, Transposed>{table, x.data(), weight.data(), bias, y.data(), groups,
-                                                             from / groups, to / groups, finish, before, sums},
-            detail::mma_tile::threads);
+    const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
+      const auto rows = detail::rows_of_words<Words>::of(e, x, groups);
+      const auto shape = detail::product_shape(n.outputs, groups, to / groups);
+      const auto panels =
+          detail::weights_of_words<Words>::of(e, weight, groups, from / groups, to / groups, Transposed, shape.columns);
+      detail::with_shape(shape, [&]<detail::mma_shape Shape>() {
+        each_split(e, n, flipped, y, [&](const detail::packed_table& table, const T* before, T* sums) {
+          run(e,
+              detail::mma_product_kernel<X, Words, Shape>{table, rows.data, panels.panels.data(), bias, y.data(),
+                                                          groups, to / groups, panels.room, rows.words, finish, before,
+                                                          sums},
+              Shape.threads());
+        });
       });
-      if (done) { return; }
-      run(
+    });
+    if (done) { return; }
+    each_split(e, n, flipped, y, [&](const detail::packed_table& table, const T* before, T* sums) {
+      run(e,
           detail::table_product_kernel<X, T, detail::product_mode{.transposed = Transposed}>{
               table, x.data(), weight.data(), bias, y.data(), groups, from / groups, to / groups, finish, before, sums},
           detail::product_tile::threads);
-    };
-    if (n.splits.empty()) { return take(n.packed(flipped), nullptr, nullptr); }
+    });
+  }
+  template <class E, class Kernel> static void run(E& e, const Kernel& k, int threads) {
+    launch(e, k.blocks(), threads, k);
+  }
+  /// Calls f(table, where sums begin, where they go on) for the table or, one after the other, for its splits.
+  template <class E, class X, class F>
+  static void each_split(E& e, const neighbour_table& n, bool flipped, tensor<X, 2, device>& y, F&& f) {
+    using T = std::conditional_t<std::is_same_v<X, double>, double, float>;
+    if (n.splits.empty()) { return f(n.packed(flipped), nullptr, nullptr); }
     tensor<T, 2, device> between; // sums from one split to the next: in y, if it can hold them
     if constexpr (std::is_same_v<X, T>) {
       between = y;
@@ -160,7 +185,7 @@ private:
     }
     for (const auto& s : n.splits) {
       const bool first = s.first == 0, last = s.first + s.taps == n.taps;
-      take(n.packed(s, flipped), first ? nullptr : between.data(), last ? nullptr : between.data());
+      f(n.packed(s, flipped), first ? nullptr : between.data(), last ? nullptr : between.data());
     }
   }
   bool take_bricks(idx depth, idx columns, idx element_bytes) const {
@@ -175,15 +200,18 @@ private:
     const idx depth = x.extent(1) / groups, columns = y.extent(1) / groups, count = plan.bricks.rows.extent(0);
     const auto packed = detail::packed(plan.bricks, flipped);
     fill(e, y.data(), y.size(), X(0)); // rows outside the grid and rows that do not exist are in no brick
-    const auto run = [&](const auto& k, int threads) { launch(e, k.blocks(), threads, k); };
     const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
-      run(
-          detail::mma_brick_kernel<X, Words, detail::product_mode{.transposed = Transposed}>{
-              packed, count, x.data(), weight.data(), bias, y.data(), groups, depth, columns, finish},
-          detail::mma_tile::threads);
+      using kernel = detail::mma_brick_kernel<X, Words>;
+      const auto rows = detail::rows_of_words<Words>::of(e, x, groups);
+      const auto panels =
+          detail::weights_of_words<Words>::of(e, weight, groups, depth, columns, Transposed, kernel::shape.columns);
+      run(e,
+          kernel{packed, count, rows.data, panels.panels.data(), bias, y.data(), groups, columns, panels.room,
+                 rows.words, finish},
+          kernel::most_threads);
     });
     if (done) { return; }
-    run(
+    run(e,
         detail::brick_product_kernel<X, T, detail::product_mode{.transposed = Transposed}>{
             packed, count, x.data(), weight.data(), bias, y.data(), groups, depth, columns, finish},
         detail::product_tile::threads);
@@ -212,14 +240,17 @@ private:
              detail::depthwise_gradient_kernel<X, T>{table, s.x.data(), dy.data(), cin, ranges, sums});
       return;
     }
-    const auto run = [&](const auto& k, int threads) { launch(e, k.blocks(), threads, k); };
     const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
-      run(detail::mma_weight_gradient_kernel<X, Words>{table, s.x.data(), dy.data(), groups, cin / groups,
-                                                       cout / groups, ranges, sums},
-          detail::mma_tile::threads);
+      const auto x = detail::rows_of_words<Words>::of(e, s.x, groups),
+                 d = detail::rows_of_words<Words>::of(e, dy, groups);
+      run(e,
+          detail::mma_weight_gradient_kernel<Words>{table, x.data, d.data, x.pieces(groups), d.pieces(groups), groups,
+                                                    cin / groups, cout / groups, ranges, sums},
+          detail::mma_weight_gradient_kernel<Words>::most_threads);
     });
     if (done) { return; }
-    run(detail::weight_gradient_kernel<X, T>{table, s.x.data(), dy.data(), groups, cin / groups, cout / groups, ranges,
+    run(e,
+        detail::weight_gradient_kernel<X, T>{table, s.x.data(), dy.data(), groups, cin / groups, cout / groups, ranges,
                                              sums},
         detail::product_tile::threads);
   }

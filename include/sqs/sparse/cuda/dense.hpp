@@ -5,6 +5,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
 
 namespace sqs::sparse {
@@ -161,11 +162,13 @@ template <int D> struct device_to_dense_op {
     idx channels;
   };
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_to_dense_op");
     expects(x.extent(0) == at.capacity, "sqs::sparse::device_to_dense_op: x has ", x.extent(0),
             " rows, the sites room for ", at.capacity, "; give one row per site");
     return result{detail::cells_of_rows(e, at, x), saved{x.extent(1)}};
   }
   template <device_executor E, class T> auto backward(E& e, const saved& s, const tensor<T, D + 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_to_dense_op (backward)");
     const auto shape = detail::device_dense_shape(at, s.channels);
     expects(dy.shape() == shape, "sqs::sparse::device_to_dense_op: the gradient of y is [",
             detail::extents_text(dy.shape()), "], y [", detail::extents_text(shape), "]; give a gradient of y's shape");
@@ -184,12 +187,14 @@ template <int D> struct device_from_dense_op {
     idx channels;
   };
   template <device_executor E, class T> auto forward(E& e, const tensor<T, D + 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_from_dense_op");
     const auto shape = detail::device_dense_shape(at, x.extent(D + 1));
     expects(x.shape() == shape, "sqs::sparse::device_from_dense_op: x is [", detail::extents_text(x.shape()),
             "], the sites need [", detail::extents_text(shape), "]; give a volume of the sites' batches and grid");
     return result{detail::rows_of_cells(e, at, x), saved{x.extent(D + 1)}};
   }
   template <device_executor E, class T> auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_from_dense_op (backward)");
     detail::require_device_gradient("device_from_dense_op", dy, at.capacity, s.channels);
     return detail::cells_of_rows(e, at, dy);
   }
@@ -203,6 +208,7 @@ template <int D> struct device_from_dense_op {
 /// Cost        A pass over the volume and a scan of its cells.
 template <device_executor E, class T, int R>
 device_sites<R - 2> sites_of_nonzero(E& e, const tensor<T, R, device>& volume, idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::sites_of_nonzero");
   static_assert(R >= 3 && R <= 6, "sqs::sparse::sites_of_nonzero: give [B, 1 to 4 axes, C]");
   std::array<idx, static_cast<std::size_t>(R) - 1> shape{};
   std::copy_n(volume.shape().begin(), R - 1, shape.begin());
@@ -213,6 +219,7 @@ device_sites<R - 2> sites_of_nonzero(E& e, const tensor<T, R, device>& volume, i
 /// Shapes      mask [B, X, Y, Z]
 template <device_executor E, int R>
 device_sites<R - 1> sites_of_mask(E& e, const tensor<std::uint8_t, R, device>& mask, idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::sites_of_mask");
   static_assert(R >= 2 && R <= 5, "sqs::sparse::sites_of_mask: give [B, 1 to 4 axes]");
   return detail::device_sites_where<R - 1>(e, mask.data(), mask.shape(), 1, capacity, "sites_of_mask");
 }

@@ -6,6 +6,7 @@
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/column_sums.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
 #include <sqs/sparse/pooling.hpp>
 
@@ -138,6 +139,7 @@ template <int D> struct device_global_pooling_op {
     idx channels = 0;
   };
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_global_pooling_op");
     const idx c = x.extent(1), batches = at.batches();
     const idx ranges = (at.capacity + detail::device_range_rows - 1) / detail::device_range_rows;
     expects(x.extent(0) == at.capacity, "sqs::sparse::device_global_pooling_op: x has ", x.extent(0),
@@ -158,6 +160,7 @@ template <int D> struct device_global_pooling_op {
     return result{std::move(y), std::move(s)};
   }
   template <device_executor E, class T> auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_global_pooling_op (backward)");
     detail::require_device_gradient("device_global_pooling_op", dy, at.batches(), s.channels);
     auto dx = empty<T, 2>(e, {at.capacity, s.channels});
     launch(e, detail::grid_blocks(dx.size()), detail::grid_threads,

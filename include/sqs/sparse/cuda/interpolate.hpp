@@ -6,6 +6,7 @@
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
 #include <sqs/sparse/cuda/interpolation_kernels.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
 
 #include <tuple>
@@ -83,6 +84,7 @@ device_interpolation_plan<T> make_device_interpolation_plan(E& e, const device_s
                                                             const device_sites<D>& to,
                                                             const std::type_identity_t<grid_map<D>>& map = {},
                                                             const interpolation_rule& rule = {}) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::make_device_interpolation_plan");
   expects(from.batches() == to.batches(), "sqs::sparse::make_device_interpolation_plan: features have ", from.batches(),
           " batches, the sites wanted ", to.batches(), "; both must have the same");
   const auto c = to.coordinates(e); // -1, no batch item, in rows that do not exist
@@ -107,11 +109,13 @@ template <class T> struct device_interpolate_op {
     idx channels;
   };
   template <device_executor E> auto forward(E& e, const tensor<T, 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_interpolate_op");
     expects(x.extent(0) == plan.terms.inputs, "sqs::sparse::device_interpolate_op: x has ", x.extent(0),
             " rows, the plan ", plan.terms.inputs, "; use the plan made for these sites");
     return result{detail::mixed_rows(e, plan.terms, x), saved{x.extent(1)}};
   }
   template <device_executor E> auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_interpolate_op (backward)");
     detail::require_device_gradient("device_interpolate_op", dy, plan.terms.outputs(), s.channels);
     return detail::unmixed_rows(e, plan.terms, plan.back, dy);
   }
@@ -135,6 +139,7 @@ template <int D> struct device_interpolate_at_op {
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x,
                                                      const tensor<T, 2, device>& points,
                                                      const tensor<std::int32_t, 1, device>& batch = {}) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_interpolate_at_op");
     const idx n = points.extent(0);
     expects(x.extent(0) == at.capacity, "sqs::sparse::device_interpolate_at_op: x has ", x.extent(0),
             " rows, the sites room for ", at.capacity, "; give one row per site");
@@ -152,6 +157,7 @@ template <int D> struct device_interpolate_at_op {
   }
   template <device_executor E, class T, std::size_t N>
   auto backward(E& e, const saved<T>& s, const tensor<T, 2, device>& dy, const std::array<bool, N>& needs) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_interpolate_at_op (backward)");
     const idx n = s.points.extent(0), c = s.x.extent(1);
     detail::require_device_gradient("device_interpolate_at_op", dy, n, c);
     tensor<T, 2, device> dx, dp;

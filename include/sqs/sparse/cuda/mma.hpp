@@ -11,8 +11,10 @@
 
 namespace sqs::sparse::detail {
 
-/// Numbers as tensor cores take them: words of 32 bits, of which a step of the product takes 8 per row.
+/// Numbers as tensor cores take them: words of 32 bits, of which a step of the product takes 8 per row. `stored`: what
+/// memory holds as such words; `rounded`: such a word as it is multiplied.
 struct bfloat16_words {
+  using stored = bfloat16;
   static constexpr int per_word = 2; ///< numbers
   SQS_HD static std::uint32_t of(float low, float high) {
     return bfloat16(low).bits | static_cast<std::uint32_t>(bfloat16(high).bits) << 16;
@@ -20,9 +22,11 @@ struct bfloat16_words {
   SQS_HD static float value(std::uint32_t word, int i) {
     return std::bit_cast<float>(i == 0 ? word << 16 : word & 0xffff0000u);
   }
+  SQS_HD static std::uint32_t rounded(std::uint32_t word) { return word; }
 };
 /// The same of half precision: finer, but beyond 65504 there is only infinity, and below 2^-14 it gets coarse.
 struct float16_words {
+  using stored = float16;
   static constexpr int per_word = 2;
   SQS_HD static std::uint32_t of(float low, float high) {
     return float16(low).bits | static_cast<std::uint32_t>(float16(high).bits) << 16;
@@ -30,16 +34,25 @@ struct float16_words {
   SQS_HD static float value(std::uint32_t word, int i) {
     return std::bit_cast<float16>(static_cast<std::uint16_t>(i == 0 ? word : word >> 16));
   }
+  SQS_HD static std::uint32_t rounded(std::uint32_t word) { return word; }
 };
 /// Floats of which 10 bits of the fraction are kept, rounded to nearest, ties away from zero.
 struct tf32_words {
+  using stored = float;
   static constexpr int per_word = 1;
   SQS_HD static std::uint32_t of(float v, float = 0) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    std::uint32_t word;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(v)); // a function of v alone: need not be volatile
+    return word;
+#else
     const auto bits = std::bit_cast<std::uint32_t>(v);
     const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
     return finite ? (bits + 0x1000u) & 0xffffe000u : bits;
+#endif
   }
   SQS_HD static float value(std::uint32_t word, int) { return std::bit_cast<float>(word); }
+  SQS_HD static std::uint32_t rounded(std::uint32_t word) { return of(std::bit_cast<float>(word)); }
 };
 
 /// The lane's part of the matrices. With g = lane / 4 and i = lane % 4, word w of row r of `a` being a[r, w] and word w
@@ -76,94 +89,88 @@ SQS_DEVICE void mma_by_hand(Team& t, mma_sums& s, const std::uint32_t (&a)[4], c
 
 /// c += a b over 8 words. All lanes of the warp must call it; the block has at most `MostWarps` warps.
 ///
+/// Volatile: what uses the sums may do so in some lanes only, and an instruction of a whole warp must not follow it
+/// there.
+///
 /// Source      PTX ISA: mma.sync.m16n8k16 (bf16, f16) and m16n8k8 (tf32), matrix fragments.
 template <class Words, int MostWarps, team Team>
 SQS_DEVICE void mma_step(Team& t, mma_sums& s, const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   (void)t;
   if constexpr (std::is_same_v<Words, float16_words>) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   } else if constexpr (std::is_same_v<Words, bfloat16_words>) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   } else {
     static_assert(std::is_same_v<Words, tf32_words>);
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   }
 #else
   mma_by_hand<Words, MostWarps>(t, s, a, b);
 #endif
 }
 
-/// A product of 64 x 64 sums by 128 threads: each of its 4 warps has 32 x 32 of them. Both factors come as words along
-/// the axis summed over, 16 at a time.
-struct mma_tile {
-  static constexpr int rows = 64, columns = 64, words = 16, threads = 128;
-  static constexpr int pitch = words + 4; ///< lanes that read a fragment find it in 32 different banks
-};
+/// Calls f(place of the lane's row of matrices, all 32 of them) in a warp whose lanes say where their rows are.
+template <int MostWarps, team Team, class F>
+SQS_DEVICE void with_rows_of_lanes(Team& t, const std::uint32_t* row, F&& f) {
+  using address = const std::uint32_t*;
+  address* const all =
+      shared_array<struct matrix_rows, address, MostWarps * warp_size>(t) + t.thread() / warp_size * warp_size;
+  all[t.thread() % warp_size] = row;
+  t.sync_warp();
+  f(static_cast<const address*>(all), t.thread() % warp_size);
+  t.sync_warp();
+}
 
-template <class Words> struct mma_panels {
-  std::uint32_t *left, *right;   ///< [rows][pitch], [columns][pitch]
-  int row, column, group, place; ///< of the warp's sums; of the lane in fragments
-  mma_sums sum[2][4];
+/// Four matrices of 8 rows of 4 words from shared memory: lane l says where row l % 8 of matrix l / 8 is (a multiple of
+/// 16 bytes) and gets word l % 4 of row l / 4 of each. Rows of a matrix in the same 16 of 128 bytes wait for each
+/// other. All lanes of the warp must call it.
+///
+/// Source      PTX ISA: ldmatrix.m8n8.x4.b16, whose matrices of 8 x 8 halves these are.
+template <int MostWarps, team Team>
+SQS_DEVICE void load_matrices(Team& t, std::uint32_t (&r)[4], const std::uint32_t* row) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  (void)t;
+  // "memory": stays between the barriers around it.
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+#else
+  with_rows_of_lanes<MostWarps>(t, row, [&](const std::uint32_t* const* rows, int lane) {
+    for (int i = 0; i < 4; ++i) { r[i] = rows[8 * i + lane / 4][lane % 4]; }
+  });
+#endif
+}
 
-  template <team Team> SQS_DEVICE static mma_panels of(Team& t) {
-    return of(t, shared_array<struct mma_left, std::uint32_t, mma_tile::rows * mma_tile::pitch>(t));
-  }
-  /// With a left factor of another form: see `add_product`.
-  template <team Team> SQS_DEVICE static mma_panels of(Team& t, std::uint32_t* left) {
-    const int warp = t.thread() / warp_size, lane = t.thread() % warp_size;
-    return {left,
-            shared_array<struct mma_right, std::uint32_t, mma_tile::columns * mma_tile::pitch>(t),
-            warp / 2 * 32,
-            warp % 2 * 32,
-            lane / 4,
-            lane % 4,
-            {}};
-  }
-  /// sum += left right, for the quarters of 16 rows whose bit is set. Between barriers.
-  template <team Team> SQS_DEVICE void add_product(Team& t, unsigned quarters) {
-    add_product(t, quarters, [&](int r) { return left + r * mma_tile::pitch; });
-  }
-  /// The same with the words of row r of the left factor at `row_at(r)`.
-  template <team Team, class RowAt> SQS_DEVICE void add_product(Team& t, unsigned quarters, RowAt&& row_at) {
-    if ((quarters >> row / 16 & 3u) == 0) { return; }
-    for (int step = 0; step < mma_tile::words; step += 8) {
-      std::uint32_t b[4][2];
-      SQS_UNROLL
-      for (int n = 0; n < 4; ++n) {
-        const std::uint32_t* const from = right + (column + 8 * n + group) * mma_tile::pitch + step + place;
-        b[n][0] = from[0], b[n][1] = from[4];
-      }
-      SQS_UNROLL
-      for (int m = 0; m < 2; ++m) {
-        if ((quarters >> (row / 16 + m) & 1u) == 0) { continue; } // the same for all lanes of the warp
-        const std::uint32_t* const from = row_at(row + 16 * m + group) + step + place;
-        const std::uint32_t* const below = row_at(row + 16 * m + group + 8) + step + place;
-        const std::uint32_t a[4] = {from[0], below[0], from[4], below[4]};
-        SQS_UNROLL
-        for (int n = 0; n < 4; ++n) { mma_step<Words, mma_tile::threads / warp_size>(t, sum[m][n], a, b[n]); }
-      }
-    }
-  }
-  /// Calls f(row of the tile, column of the tile, sum) for this lane's sums.
-  template <class F> SQS_DEVICE void each_sum(F&& f) {
-    SQS_UNROLL
-    for (int m = 0; m < 2; ++m) {
-      SQS_UNROLL
-      for (int n = 0; n < 4; ++n) {
-        SQS_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          f(row + 16 * m + group + i / 2 * 8, column + 8 * n + 2 * place + i % 2, sum[m][n].c[i]);
-        }
-      }
-    }
-  }
-};
+/// The same of matrices of 8 x 8 halves, transposed: lane l gets halves l / 4 of rows 2 (l % 4) and 2 (l % 4) + 1.
+///
+/// Source      PTX ISA: ldmatrix.m8n8.x4.trans.b16
+template <int MostWarps, team Team>
+SQS_DEVICE void load_transposed(Team& t, std::uint32_t (&r)[4], const std::uint32_t* row) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  (void)t;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+#else
+  with_rows_of_lanes<MostWarps>(t, row, [&](const std::uint32_t* const* rows, int lane) {
+    const auto half = [&](int matrix, int n) {
+      return rows[8 * matrix + n][lane / 8] >> (lane / 4 % 2 * 16) & 0xffffu;
+    };
+    for (int i = 0; i < 4; ++i) { r[i] = half(i, lane % 4 * 2) | half(i, lane % 4 * 2 + 1) << 16; }
+  });
+#endif
+}
 
 } // namespace sqs::sparse::detail

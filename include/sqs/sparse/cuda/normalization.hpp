@@ -6,6 +6,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/norm_kernels.hpp>
 
 #include <tuple>
@@ -40,6 +41,7 @@ struct device_row_affine_op {
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x,
                                                      const tensor<T, 1, device>& scale,
                                                      const tensor<T, 1, device>& shift) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_row_affine_op");
     detail::check_channels("device_row_affine_op", x.extent(1), scale, shift);
     auto y = empty<T, 2>(e, x.shape());
     launch(e, detail::grid_blocks(y.size()), detail::grid_threads,
@@ -48,6 +50,7 @@ struct device_row_affine_op {
     return result{std::move(y), saved<T>{x, scale}};
   }
   template <device_executor E, class T> auto backward(E& e, const saved<T>& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_row_affine_op (backward)");
     const idx n = s.x.extent(0), c = s.x.extent(1);
     detail::require_device_gradient("device_row_affine_op", dy, n, c);
     auto dx = empty<T, 2>(e, dy.shape());
@@ -93,6 +96,7 @@ struct device_batch_norm_op {
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x,
                                                      const tensor<T, 1, device>& gain,
                                                      const tensor<T, 1, device>& bias) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_batch_norm_op");
     const idx n = x.extent(0), c = x.extent(1),
               ranges = (n + detail::device_range_rows - 1) / detail::device_range_rows;
     detail::check_channels("device_batch_norm_op", c, gain, bias);
@@ -112,6 +116,7 @@ struct device_batch_norm_op {
   template <device_executor E, class T> auto backward(E& e, const saved<T>& s, const tensor<T, 2, device>& dy,
                                                       const tensor<T, 1, device>& dmean,
                                                       const tensor<T, 1, device>& dvariance) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_batch_norm_op (backward)");
     const idx n = s.x.extent(0), c = s.x.extent(1);
     detail::require_device_gradient("device_batch_norm_op", dy, n, c);
     detail::check_channels("device_batch_norm_op", c, dmean, dvariance);
@@ -138,6 +143,7 @@ template <device_executor E, class T>
 void update_running_statistics(E& e, const device_rows& rows, idx rows_of_batch, const tensor<T, 1, device>& mean,
                                const tensor<T, 1, device>& variance, double momentum,
                                tensor<T, 1, device>& running_mean, tensor<T, 1, device>& running_variance) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::update_running_statistics");
   const idx c = mean.extent(0);
   detail::check_channels("update_running_statistics", c, running_mean, running_variance);
   launch(e, detail::grid_blocks(c), detail::grid_threads,
@@ -162,6 +168,7 @@ struct device_voxel_group_norm_op {
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x,
                                                      const tensor<T, 1, device>& gain,
                                                      const tensor<T, 1, device>& bias) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_voxel_group_norm_op");
     const idx n = x.extent(0), c = x.extent(1);
     expects(groups > 0 && c > 0 && c % groups == 0, "sqs::sparse::device_voxel_group_norm_op: ", c, " channels in ",
             groups, " groups; choose a divisor");
@@ -174,6 +181,7 @@ struct device_voxel_group_norm_op {
     return result{std::move(y), saved<T>{x, gain, std::move(mean), std::move(factor)}};
   }
   template <device_executor E, class T> auto backward(E& e, const saved<T>& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_voxel_group_norm_op (backward)");
     const idx n = s.x.extent(0), c = s.x.extent(1);
     detail::require_device_gradient("device_voxel_group_norm_op", dy, n, c);
     const auto* const status = detail::data_of(rows);

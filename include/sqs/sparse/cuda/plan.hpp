@@ -3,6 +3,7 @@
 /// \file
 /// Plans of sparse convolutions in device memory: the twin of plan_builder.hpp, with tables where that has lists.
 
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
 #include <sqs/sparse/cuda/table_kernels.hpp>
 
@@ -137,6 +138,7 @@ template <int D, device_executor E> void search(E& e, const device_sites<D>& fin
 template <int D, device_executor E> device_plan make_device_plan_between(E& e, const device_sites<D>& fine,
                                                                          const device_sites<D>& coarse,
                                                                          const std::type_identity_t<relation<D>>& r) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::make_device_plan_between");
   r.check();
   expects(fine.batches() == coarse.batches(), "sqs::sparse::make_device_plan_between: the fine sites have ",
           fine.batches(), " batches, the coarse ones ", coarse.batches(), "; both must have the same");
@@ -157,6 +159,7 @@ template <int D, device_executor E> device_plan make_device_plan_between(E& e, c
 template <int D, device_executor E> device_plan make_device_submanifold_plan(
     E& e, const device_sites<D>& s, const std::type_identity_t<tap_set<D>>& taps,
     const std::array<idx, static_cast<std::size_t>(D)>& dilation = detail::filled<D>(1)) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::make_device_submanifold_plan");
   const auto r = submanifold_relation<D>(taps, dilation);
   auto table = detail::empty_table(e, s.capacity, s, taps.count());
   detail::search(e, s, s, r, true, table, table);
@@ -174,6 +177,7 @@ template <int D, device_executor E> device_plan make_device_submanifold_plan(
 template <int D, device_executor E>
 device_site_plan<D> make_device_convolution_plan(E& e, const device_sites<D>& input,
                                                  const std::type_identity_t<relation<D>>& r, idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::make_device_convolution_plan");
   r.check();
   const detail::key_layout<D> layout(r.coarse_grid(input.grid()), input.batches());
   const auto output = detail::reached_sites(e, input, layout, r, false, capacity);
@@ -186,6 +190,7 @@ device_site_plan<D> make_device_transposed_plan(E& e, const device_sites<D>& inp
                                                 const std::type_identity_t<relation<D>>& r,
                                                 const std::array<idx, static_cast<std::size_t>(D)>& output_padding = {},
                                                 idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::make_device_transposed_plan");
   r.check();
   const detail::key_layout<D> layout(r.fine_grid(input.grid(), output_padding), input.batches());
   const auto output = detail::reached_sites(e, input, layout, r, true, capacity);
@@ -208,6 +213,7 @@ template <int D> device_site_plan<D> make_device_inverse_plan(const device_site_
 template <int D, device_executor E> device_plan restricted_device_plan(E& e, const device_plan& plan,
                                                                        const tap_set<D>& of,
                                                                        const std::type_identity_t<tap_set<D>>& taps) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::restricted_device_plan");
   expects(plan.mirrored && plan.forward.taps == of.count() && taps.inside(of),
           "sqs::sparse::restricted_device_plan: a plan of ", plan.forward.taps, " taps",
           plan.mirrored ? "" : ", not submanifold", ", for the kernel ", detail::extents_text(of.extent),
@@ -230,6 +236,7 @@ template <int D, device_executor E> device_plan restricted_device_plan(E& e, con
 /// Execution   Nothing waits for the device.
 /// Cost        One pass, no search: 4 bytes per row.
 template <int D, device_executor E> device_plan make_device_pointwise_plan(E& e, const device_sites<D>& s) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::make_device_pointwise_plan");
   neighbour_table n{s.capacity, s.capacity, 1, empty<std::int32_t, 2>(e, {1, s.capacity}), {}, s.status, {}};
   launch(e, detail::grid_blocks(s.capacity), detail::grid_threads,
          detail::pointwise_kernel{s.status.data(), s.capacity, n.input.data()});
@@ -248,6 +255,7 @@ template <int D, device_executor E> device_plan make_device_pointwise_plan(E& e,
 ///             1.6, stride 2 from 6.5 to 1.7, its way back from 4.2 to 1.0.
 /// Source      Sorted masks: spconv.
 template <device_executor E> device_plan sorted_by_taps(E& e, const device_plan& p) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::sorted_by_taps");
   auto forward = detail::sorted_by_taps(e, p.forward);
   auto backward = p.mirrored ? forward : detail::sorted_by_taps(e, p.backward);
   return {std::move(forward), std::move(backward), p.mirrored, p.flipped, p.bricks};

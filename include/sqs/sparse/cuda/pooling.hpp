@@ -5,6 +5,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/plan.hpp>
 #include <sqs/sparse/pooling.hpp>
 
@@ -98,6 +99,7 @@ struct device_pooling_op {
     idx channels = 0;
   };
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_pooling_op");
     const auto& n = plan.forward;
     const idx c = x.extent(1);
     expects(x.extent(0) == n.inputs, "sqs::sparse::device_pooling_op: x has ", x.extent(0), " rows, the plan ",
@@ -112,6 +114,7 @@ struct device_pooling_op {
     return result{std::move(y), std::move(s)};
   }
   template <device_executor E, class T> auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_pooling_op (backward)");
     detail::require_device_gradient("device_pooling_op", dy, plan.forward.outputs, s.channels);
     auto dx = empty<T, 2>(e, {plan.forward.inputs, s.channels});
     launch(e, detail::grid_blocks(dx.size()), detail::grid_threads,

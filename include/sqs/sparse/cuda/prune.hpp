@@ -5,6 +5,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/row_kernels.hpp>
 #include <sqs/sparse/cuda/selection_kernels.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
@@ -81,6 +82,7 @@ device_site_selection<D> select_device_sites(E& e, const device_sites<D>& s, con
 template <int D, device_executor E> device_site_selection<D> prune(E& e, const device_sites<D>& s,
                                                                    const tensor<std::uint8_t, 1, device>& mask,
                                                                    idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::prune");
   expects(mask.size() == s.capacity, "sqs::sparse::prune: the mask has ", mask.size(), " elements, the sites room for ",
           s.capacity, "; give one per row");
   return detail::select_device_sites(e, s, detail::keep_masked{mask.data()}, capacity, s.layout, {});
@@ -94,6 +96,7 @@ device_site_selection<D> crop(E& e, const device_sites<D>& s,
                               const std::type_identity_t<std::array<idx, static_cast<std::size_t>(D)>>& lower,
                               const std::type_identity_t<std::array<idx, static_cast<std::size_t>(D)>>& upper,
                               crop_grid grid = crop_grid::kept, idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::crop");
   detail::keep_inside<D> inside{detail::packed_layout<D>(s.layout), {}, {}};
   std::array<idx, static_cast<std::size_t>(D)> extent{};
   inside.upper[0] = s.batches();
@@ -115,6 +118,7 @@ device_site_selection<D> crop(E& e, const device_sites<D>& s,
 /// Errors      precondition_error if there is no such item.
 template <int D, device_executor E>
 device_site_selection<D> slice_batch(E& e, const device_sites<D>& s, idx batch, idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::slice_batch");
   expects(batch >= 0 && batch < s.batches(), "sqs::sparse::slice_batch: batch ", batch, " of ", s.batches(),
           " does not exist; give 0 <= batch < batches");
   detail::keep_inside<D> inside{detail::packed_layout<D>(s.layout), {}, {}};
@@ -131,6 +135,7 @@ device_site_selection<D> slice_batch(E& e, const device_sites<D>& s, idx batch, 
 /// Cost        A sort of the scores: one for float, two for double.
 template <class T, int D, device_executor E>
 device_site_selection<D> top_k(E& e, const device_sites<D>& s, const tensor<T, 1, device>& score, idx k) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::top_k");
   static_assert(std::is_floating_point_v<T>, "sqs::sparse::top_k: scores are float or double");
   const idx n = s.capacity;
   expects(k >= 0, "sqs::sparse::top_k: k is ", k, "; give 0 or more");
@@ -171,11 +176,13 @@ struct device_take_rows_op {
     idx count, channels;
   };
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_take_rows_op");
     expects(!kept || kept.size() == x.extent(0), "sqs::sparse::device_take_rows_op: x has ", x.extent(0),
             " rows, the selection was made of ", kept.size(), "; give the features of those sites");
     return result{detail::mapped_rows(e, rows, x, rows.size()), saved{x.extent(0), x.extent(1)}};
   }
   template <device_executor E, class T> auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_take_rows_op (backward)");
     const idx n = rows.size();
     detail::require_device_gradient("device_take_rows_op", dy, n, s.channels);
     if (kept) { return detail::mapped_rows(e, kept, dy, s.count); }
@@ -206,6 +213,7 @@ struct device_put_rows_op {
     idx channels;
   };
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_put_rows_op");
     expects(x.extent(0) == rows.size(), "sqs::sparse::device_put_rows_op: x has ", x.extent(0), " rows for ",
             rows.size(), " places; give one place per row");
     expects(!kept || kept.size() == count, "sqs::sparse::device_put_rows_op: the way back has ", kept.size(),
@@ -219,6 +227,7 @@ struct device_put_rows_op {
     return result{detail::mapped_rows(e, back, x, count), saved{x.extent(1)}};
   }
   template <device_executor E, class T> auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_put_rows_op (backward)");
     detail::require_device_gradient("device_put_rows_op", dy, count, s.channels);
     return detail::mapped_rows(e, rows, dy, rows.size());
   }

@@ -4,6 +4,7 @@
 /// Linear interpolation in a dense volume in device memory, channels last: the twin of sample_volume.hpp.
 
 #include <sqs/sparse/cuda/interpolate.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/sample_volume.hpp>
 
 namespace sqs::sparse {
@@ -70,6 +71,7 @@ template <int D> struct device_sample_volume_op {
   template <device_executor E, class T> auto forward(E& e, const tensor<T, D + 2, device>& volume,
                                                      const tensor<T, 2, device>& points,
                                                      const tensor<std::int32_t, 1, device>& batch = {}) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_sample_volume_op");
     constexpr idx count = detail::packed_corners<T, D>::count;
     const idx n = points.extent(0), c = volume.extent(D + 1), cells = cells_of(volume);
     expects(points.extent(1) == D && (batch.size() == 0 || batch.size() == n),
@@ -87,6 +89,7 @@ template <int D> struct device_sample_volume_op {
   }
   template <device_executor E, class T, std::size_t N>
   auto backward(E& e, const saved<T>& s, const tensor<T, 2, device>& dy, const std::array<bool, N>& needs) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_sample_volume_op (backward)");
     const idx n = s.points.extent(0), c = s.volume.extent(D + 1);
     detail::require_device_gradient("device_sample_volume_op", dy, n, c);
     tensor<T, D + 2, device> dv;

@@ -4,6 +4,7 @@
 /// Sites in device memory: the twin of sites.hpp. How many there are only the device knows, so that making them never
 /// waits for it; the host knows for how many there is room.
 
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/site_kernels.hpp>
 #include <sqs/sparse/sites.hpp>
 #include <sqs/tensor/copy.hpp>
@@ -103,6 +104,7 @@ template <int D, device_executor E>
 device_sites<D> make_device_sites(E& e, const tensor<std::int32_t, 2, device>& coordinates,
                                   const std::array<idx, static_cast<std::size_t>(D)>& grid, idx batches = 1,
                                   const tensor<std::int32_t, 1, device>& count = {}) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::make_device_sites");
   const idx n = coordinates.extent(0);
   expects(coordinates.extent(1) == D + 1, "sqs::sparse::make_device_sites: coordinates have ", coordinates.extent(1),
           " columns; give ", D + 1, ": the batch and ", D, " coordinates");
@@ -129,6 +131,7 @@ device_sites<D> make_device_sites(E& e, const tensor<std::int32_t, 2, device>& c
 ///
 /// Errors      precondition_error where rows share voxels: device kernels see one row per voxel.
 template <device_executor E, int D> device_sites<D> to_device(E& e, const sites<D>& s) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::to_device");
   expects(!s.shared(), "sqs::sparse::to_device: ", s.rows, " rows are in ", s.voxels(),
           " voxels; merge those that share one first (voxelize does)");
   auto status = make_tensor<site_status, 1>({1});

@@ -4,6 +4,7 @@
 /// Plans whose taps are taken in parts, each with the outputs in the order that suits it; and the choice how many.
 
 #include <sqs/sparse/cuda/cost.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/plan.hpp>
 
 namespace sqs::sparse {
@@ -70,6 +71,7 @@ inline std::size_t cheapest(const std::vector<neighbour_table>& ways, const idx*
 /// Cost        A sort of the outputs and 4 bytes per output for every part, and the table once more.
 /// Source      Mask splits: spconv, TorchSparse++.
 template <device_executor E> device_plan split_by_taps(E& e, const device_plan& p, idx parts) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::split_by_taps");
   expects(parts >= 1 && parts <= std::min(detail::most_splits, p.forward.taps), "sqs::sparse::split_by_taps: ", parts,
           " parts of a kernel of ", p.forward.taps, " taps; give 1 to ", std::min(detail::most_splits, p.forward.taps));
   if (parts == 1) { return sorted_by_taps(e, p); }
@@ -84,6 +86,7 @@ template <device_executor E> device_plan split_by_taps(E& e, const device_plan& 
 /// Execution   Waits for the device, once: for plans that are used many times. `split_by_taps` does not.
 /// Cost        That of `split_by_taps` with 1, 2 and 3 parts; what is not taken goes back to the pool.
 template <device_executor E> device_plan with_best_splits(E& e, const device_plan& p, const device_cost& cost) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::with_best_splits");
   const auto forward = detail::ways_to_split(e, p.forward);
   const auto backward = p.mirrored ? std::vector<neighbour_table>{} : detail::ways_to_split(e, p.backward);
   auto counts = zeros<idx, 1>(e, {static_cast<idx>(forward.size() + backward.size())});

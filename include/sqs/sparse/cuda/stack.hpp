@@ -5,9 +5,12 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/row_kernels.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
+#include <sqs/sparse/stack.hpp>
 
+#include <algorithm>
 #include <span>
 #include <tuple>
 
@@ -123,37 +126,32 @@ template <class T> struct stack_rows_kernel {
 /// Execution   Nothing waits for the device. So for all of this file.
 /// Cost        No sort: the keys of an item are above those of the one before. Two passes for every input.
 template <int D, device_executor E> device_stacked_sites<D> stack_sites(E& e, std::span<const device_sites<D>> items) {
-  expects(!items.empty(), "sqs::sparse::stack_sites: no sites; give at least one");
-  idx rows = 0, batches = 0, item = 0;
-  bool ordered = false;
-  for (const auto& s : items) {
-    expects(s.grid() == items[0].grid(), "sqs::sparse::stack_sites: item ", item, " has a grid of ",
-            detail::extents_text(s.grid()), ", item 0 has ", detail::extents_text(items[0].grid()),
-            "; they must agree");
-    rows += s.capacity, batches += s.batches(), ordered = ordered || static_cast<bool>(s.order), ++item;
-  }
-  detail::check_row_count(rows, "stack_sites");
+  const auto asking = detail::memory_for(e, "sqs::sparse::stack_sites");
+  const auto [rows, batches] = detail::size_of_stack(items, [](const device_sites<D>& s) { return s.capacity; });
+  const idx inputs = static_cast<idx>(items.size());
+  const bool ordered = std::any_of(items.begin(), items.end(), [](const device_sites<D>& s) { return bool(s.order); });
   const detail::key_layout<D> layout(items[0].grid(), batches);
   const auto outside = detail::packed_layout<D>(layout).outside;
   device_stacked_sites<D> all{{layout, rows, empty<detail::key_type, 1>(e, {rows}), {}, empty<site_status, 1>(e, {1})},
-                              empty<std::int32_t, 1>(e, {item + 1})};
+                              empty<std::int32_t, 1>(e, {inputs + 1})};
   if (ordered) { all.at.order = empty<std::int32_t, 1>(e, {rows}); }
-  auto inside = empty<std::int32_t, 1>(e, {item + 1});
+  auto inside = empty<std::int32_t, 1>(e, {inputs + 1});
   std::int32_t* const order = ordered ? all.at.order.data() : nullptr;
-  for (idx i = 0; i < item; ++i) {
+  for (idx i = 0; i < inputs; ++i) {
     launch(e, 1, warp_size,
            detail::stack_counts_kernel{items[static_cast<std::size_t>(i)].status.data(), i, all.first.data(),
                                        inside.data()});
   }
   launch(e, detail::grid_blocks(std::max<idx>(rows, 1)), detail::grid_threads,
-         detail::stack_rest_kernel{all.first.data(), inside.data(), rows, item, outside | 1, all.at.key.data(), order,
+         detail::stack_rest_kernel{all.first.data(), inside.data(), rows, inputs, outside | 1, all.at.key.data(), order,
                                    all.at.status.data()});
   idx batch = 0, i = 0;
   for (const auto& s : items) {
     // The batch stands above all: other coordinates are where they were.
     launch(e, detail::grid_blocks(s.capacity), detail::grid_threads,
            detail::stack_keys_kernel{s.key.data(), s.order_data(), s.status.data(), layout.part(batch, 0), outside,
-                                     s.capacity, i++, item, all.first.data(), inside.data(), all.at.key.data(), order});
+                                     s.capacity, i++, inputs, all.first.data(), inside.data(), all.at.key.data(),
+                                     order});
     launch(e, 1, warp_size, detail::stack_status_kernel{s.status.data(), all.at.status.data()});
     batch += s.batches();
   }
@@ -167,22 +165,16 @@ template <int D, device_executor E> device_stacked_sites<D> stack_sites(E& e, st
 /// Errors      precondition_error if there is none, there are others than were stacked, or channels differ.
 template <class T, device_executor E> tensor<T, 2, device> stack_rows(E& e, std::span<const tensor<T, 2, device>> items,
                                                                       const tensor<std::int32_t, 1, device>& first) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::stack_rows");
   const idx inputs = static_cast<idx>(items.size());
-  expects(inputs > 0, "sqs::sparse::stack_rows: no rows; give at least one tensor");
+  const auto shape = detail::shape_of_stack(items);
   expects(first.size() == inputs + 1, "sqs::sparse::stack_rows: ", inputs, " tensors, but ", first.size() - 1,
           " sets of sites were stacked; give one each");
-  const idx c = items[0].extent(1);
-  idx rows = 0, item = 0;
-  for (const auto& x : items) {
-    expects(x.extent(1) == c, "sqs::sparse::stack_rows: item ", item, " has ", x.extent(1), " channels, item 0 has ", c,
-            "; they must agree");
-    rows += x.extent(0), ++item;
-  }
-  auto y = zeros<T, 2>(e, {rows, c});
-  item = 0;
+  auto y = zeros<T, 2>(e, shape);
+  idx item = 0;
   for (const auto& x : items) {
     launch(e, detail::grid_blocks(x.size()), detail::grid_threads,
-           detail::stack_rows_kernel<T>{first.data() + item++, x.data(), y.data(), x.extent(0), c, false});
+           detail::stack_rows_kernel<T>{first.data() + item++, x.data(), y.data(), x.extent(0), shape[1], false});
   }
   return y;
 }
@@ -202,6 +194,7 @@ template <std::size_t N> struct device_stack_rows_op {
   template <device_executor E, class T, class... More>
     requires(1 + sizeof...(More) == N)
   auto forward(E& e, const tensor<T, 2, device>& x, const More&... more) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_stack_rows_op");
     const std::array<tensor<T, 2, device>, N> all{x, more...};
     saved s{{}, x.extent(1)};
     for (std::size_t k = 0; k < N; ++k) { s.rows[k] = all[k].extent(0); }
@@ -209,6 +202,7 @@ template <std::size_t N> struct device_stack_rows_op {
   }
   template <device_executor E, class T>
   auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy, const std::array<bool, N>& needs) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_stack_rows_op (backward)");
     idx rows = 0;
     for (const idx r : s.rows) { rows += r; }
     detail::require_device_gradient("device_stack_rows_op", dy, rows, s.channels);

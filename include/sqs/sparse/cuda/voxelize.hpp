@@ -5,6 +5,7 @@
 
 #include <sqs/autodiff/result.hpp>
 #include <sqs/sparse/cuda/gradient_shape.hpp>
+#include <sqs/sparse/cuda/memory_user.hpp>
 #include <sqs/sparse/cuda/sites.hpp>
 #include <sqs/sparse/cuda/voxel_kernels.hpp>
 
@@ -29,6 +30,7 @@ template <int D> struct device_voxelization {
 template <class T, int D, device_executor E>
 device_voxelization<D> voxelize(E& e, const tensor<T, 2, device>& points, const voxel_grid<T, D>& box,
                                 const tensor<std::int32_t, 1, device>& batch = {}, idx batches = 1, idx capacity = 0) {
+  const auto asking = detail::memory_for(e, "sqs::sparse::voxelize");
   const idx n = points.extent(0);
   expects(points.extent(1) >= D, "sqs::sparse::voxelize: points have ", points.extent(1), " columns; the first ", D,
           " must be the position");
@@ -68,6 +70,7 @@ template <int D> struct device_voxel_features_op {
     idx channels = 0;
   };
   template <device_executor E, class T> auto forward(E& e, const tensor<T, 2, device>& x) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_voxel_features_op");
     const idx c = x.extent(1), rows = voxels.at.capacity;
     expects(x.extent(0) == voxels.row_of_point.size(), "sqs::sparse::device_voxel_features_op: x has ", x.extent(0),
             " rows for ", voxels.row_of_point.size(), " points; give one row per point");
@@ -80,6 +83,7 @@ template <int D> struct device_voxel_features_op {
     return result{std::move(y), std::move(s)};
   }
   template <device_executor E, class T> auto backward(E& e, const saved& s, const tensor<T, 2, device>& dy) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_voxel_features_op (backward)");
     const idx n = voxels.row_of_point.size();
     detail::require_device_gradient("device_voxel_features_op", dy, voxels.at.capacity, s.channels);
     auto dx = empty<T, 2>(e, {n, s.channels});
