@@ -11,9 +11,9 @@ TEST(cuda_handle, compiles_without_the_toolkit_and_explains_missing_memory) {
   static_assert(std::is_same_v<sqs::cuda::memory_space, sqs::device>);
   sqs::cuda exec{};
   EXPECT_THAT([&] { (void)exec.memory(); },
-              ::testing::ThrowsMessage<sqs::precondition_error>(
-                  ::testing::HasSubstr("sqs::cuda: this executor has no device memory yet; call sqs::open(exec) of "
-                                       "<sqs/exec/cuda/executor.cuh> in a .cu file first")));
+              ::testing::ThrowsMessage<sqs::precondition_error>(::testing::HasSubstr(
+                  "sqs::cuda: this executor has no device memory yet; call sqs::open(exec) first, in "
+                  "a .cu file or linked with sqs::cuda_instances")));
 }
 
 TEST(cuda_handle, carries_memory_and_tape_once_opened) {

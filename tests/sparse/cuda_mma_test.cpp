@@ -50,6 +50,35 @@ TEST(cuda_mma, convolutions_lose_nothing_but_the_rounding) {
   expect_same_on_tensor_cores<tf32_words>(e, some_plans(e, 20, 2)[4], {5, 9}, 3);
 }
 
+// Nothing is multiplied: the result is the bias, the gradient zero.
+TEST(cuda_mma, sums_over_no_channels) {
+  test_gpu e;
+  const auto plan = some_plans(e, 30, 3)[0];
+  const idx rows = plan.device.forward.inputs;
+  for (const auto precision : {sparse::product_precision::full, sparse::product_precision::tf32,
+                               sparse::product_precision::bfloat16, sparse::product_precision::float16}) {
+    const sparse::device_convolution_op op{plan.device, 1, precision};
+    const auto x = empty<float, 2>(e, {rows, 0});
+    const auto r = op.forward(e, x, empty<float, 3>(e, {27, 0, 4}), full<float, 1>(e, {4}, 0.5f));
+    const auto y = to_host(e, r.value);
+    for (const float v : y) { EXPECT_EQ(v, 0.5f); }
+    const auto [dx, dw, db] = op.backward(e, r.saved, r.value, {true, true, true});
+    EXPECT_EQ(dx.size() + dw.size(), 0);
+    const auto none =
+        op.forward(e, full<float, 2>(e, {rows, 4}, 1.0f), empty<float, 3>(e, {27, 4, 0}), empty<float, 1>(e, {0}));
+    const auto back = op.backward(e, none.saved, none.value, {true, true, false});
+    const auto d = to_host(e, std::get<0>(back));
+    for (const float v : d) { EXPECT_EQ(v, 0.0f); }
+  }
+  const auto unknown = static_cast<sparse::product_precision>(9);
+  EXPECT_THAT(message_of([&] {
+                sparse::device_convolution_op{plan.device, 1, unknown}.forward(e, full<float, 2>(e, {rows, 4}, 1.0f),
+                                                                               full<float, 3>(e, {27, 4, 4}, 1.0f),
+                                                                               empty<float, 1>(e, {0}));
+              }),
+              ::testing::HasSubstr("precision 9 is none of product_precision"));
+}
+
 TEST(cuda_mma, the_rounding_is_that_of_the_format) {
   // Numbers that are not rounded yet: the error is that of 8 or 11 bits, and not smaller.
   test_gpu e;

@@ -76,6 +76,31 @@ template <class T> void expect_exact_counts() {
 TEST(device_coverage, counts_are_exact_for_large_gaussians) { expect_exact_counts<double>(); }
 TEST(device_coverage, counts_are_exact_in_float) { expect_exact_counts<float>(); }
 
+// Boxes of more rows than a warp has lanes, whose tiles are laid down in several rounds; in bands, too, where what is left
+// of a box is counted again.
+TEST(device_coverage, of_boxes_of_many_rows) {
+  auto in = scenes::random({.gaussians = 8, .height = 600, .width = 24, .most_opacity = 0.5, .seed = 5});
+  for (idx g = 0; g < 4; ++g) {
+    for (idx i = 0; i < 3; ++i) { in.s.scales(g, i) = 60; }
+  }
+  cpu here{.threads = 1};
+  const auto p = splat::project<config>(here, in.s, in.rig);
+  idx tall = 0;
+  for (const tile_box& box : p.boxes) { tall += box.y1 - box.y0 > 2 * warp_size ? 1 : 0; }
+  ASSERT_GT(tall, 3);
+  emulator::gpu e{.seed = 4};
+  expect_same<config>(e, in, 1e-12, 1e-10);
+  splat::raster_options<double, device> options;
+  options.capacity = 1 << 12;
+  splat::raster_counts whole, parts;
+  const auto wanted = render_on<config>(e, in, options, &whole);
+  options.bands = 3, options.capacity = whole.intersections * 2 / 5; // a third each, which cuts boxes
+  const auto got = render_on<config>(e, in, options, &parts);
+  expect_same_bits(got, wanted, "3 bands");
+  EXPECT_EQ(parts.intersections, whole.intersections);
+  EXPECT_EQ(parts.undrawn, 0);
+}
+
 // Every tile on its own: in the interval of its row if and only if it is reached.
 TEST(device_coverage, of_every_row) {
   const auto in = large_scene();

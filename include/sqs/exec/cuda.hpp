@@ -34,7 +34,7 @@ struct cuda_state {
 struct cuda {
   using memory_space = device;
   CUstream_st* stream = nullptr;
-  std::shared_ptr<detail::cuda_state> shared = nullptr; ///< made on first use in a .cu file
+  std::shared_ptr<detail::cuda_state> shared = nullptr; ///< made by `open`
 
   /// Errors      precondition_error before the first use: host code alone cannot reach the device.
   pool& memory() { return *state().memory; }
@@ -44,8 +44,9 @@ struct cuda {
 
 private:
   detail::cuda_state& state() {
-    expects(shared != nullptr, "sqs::cuda: this executor has no device memory yet; call sqs::open(exec) of "
-                               "<sqs/exec/cuda/executor.cuh> in a .cu file first");
+    expects(shared != nullptr,
+            "sqs::cuda: this executor has no device memory yet; call sqs::open(exec) first, in a .cu "
+            "file or linked with sqs::cuda_instances");
     return *shared;
   }
 };

@@ -121,11 +121,12 @@ struct device_convolution_op {
 
 private:
   bool depthwise(idx cin, idx cout) const { return groups == cin && groups == cout && groups > 1; }
-  /// Calls f with the words of tensor cores, if they are to be used.
-  template <class T, class F> bool on_tensor_cores(F&& f) const {
+  /// Calls f with the words of tensor cores, if they are to be used: not for sums over no channels.
+  template <class T, class F> bool on_tensor_cores(idx depth, F&& f) const {
     expects(precision == product_precision::full || (std::is_same_v<T, float>),
             "sqs::sparse::device_convolution: tensor cores sum floats, the weights are double; use "
             "product_precision::full");
+    if (depth == 0) { return false; }
     if constexpr (std::is_same_v<T, float>) {
       if (precision == product_precision::tf32) { f(detail::tf32_words{}); }
       if (precision == product_precision::bfloat16) { f(detail::bfloat16_words{}); }
@@ -146,7 +147,7 @@ private:
     if (take_bricks(from / groups, to / groups, idx{sizeof(X)})) {
       return multiply_bricks<Transposed>(e, flipped, x, weight, bias, y, finish);
     }
-    const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
+    const bool done = on_tensor_cores<T>(from, [&]<class Words>(Words) {
       const auto rows = detail::rows_of_words<Words>::of(e, x, groups);
       const auto shape = detail::product_shape(n.outputs, groups, to / groups);
       const auto panels =
@@ -200,7 +201,7 @@ private:
     const idx depth = x.extent(1) / groups, columns = y.extent(1) / groups, count = plan.bricks.rows.extent(0);
     const auto packed = detail::packed(plan.bricks, flipped);
     fill(e, y.data(), y.size(), X(0)); // rows outside the grid and rows that do not exist are in no brick
-    const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
+    const bool done = on_tensor_cores<T>(depth, [&]<class Words>(Words) {
       using kernel = detail::mma_brick_kernel<X, Words>;
       const auto rows = detail::rows_of_words<Words>::of(e, x, groups);
       const auto panels =
@@ -240,7 +241,7 @@ private:
              detail::depthwise_gradient_kernel<X, T>{table, s.x.data(), dy.data(), cin, ranges, sums});
       return;
     }
-    const bool done = on_tensor_cores<T>([&]<class Words>(Words) {
+    const bool done = on_tensor_cores<T>(std::min(cin, cout), [&]<class Words>(Words) {
       const auto x = detail::rows_of_words<Words>::of(e, s.x, groups),
                  d = detail::rows_of_words<Words>::of(e, dy, groups);
       run(e,
@@ -257,6 +258,9 @@ private:
   template <class X, class T>
   void check(const tensor<X, 2, device>& x, const tensor<T, 3, device>& w, const tensor<T, 1, device>& bias) const {
     const idx cin = x.extent(1), cout = w.extent(2);
+    const int p = static_cast<int>(precision);
+    expects(p >= 0 && p <= static_cast<int>(product_precision::float16), "sqs::sparse::device_convolution: precision ",
+            p, " is none of product_precision; take full, tf32, bfloat16 or float16");
     expects(x.extent(0) == plan.forward.inputs && w.extent(0) == plan.forward.taps,
             "sqs::sparse::device_convolution: x has ", x.extent(0), " rows and weight ", w.extent(0),
             " taps, the plan has ", plan.forward.inputs, " input rows and ", plan.forward.taps,
