@@ -51,7 +51,9 @@ template <class Op, class... Args> void both_ways(sqs::cuda& e, const Op& op, co
   }
   both_ways(e, sparse::device_pooling_op{plan, in.kind}, in, in.rows);
   both_ways(e, sparse::device_row_affine_op{}, in, in.rows, in.vector, in.vector);
-  sparse::folded_batch_norm(e, in.vector, in.vector, in.vector, in.vector);
+  const sparse::device_folded_batch_norm_op fold{};
+  const auto folded = fold.forward(e, in.vector, in.vector, in.vector, in.vector);
+  fold.backward(e, folded.saved, in.vector, in.vector);
   const sparse::device_batch_norm_op norm{};
   const auto r = norm.forward(e, in.rows, in.vector, in.vector);
   norm.backward(e, r.saved, in.gradient, in.vector, in.vector);

@@ -7,6 +7,41 @@ SQS_SPLAT_ON_CUDA(template, subjects::rgb, float);
 SQS_SPLAT_ON_CUDA(template, subjects::clipped, float);
 SQS_SPLAT_ON_CUDA(template, subjects::features, float);
 
+namespace sqs::splat {
+
+template <raster_config Config> void raster_stages<Config>::project(cuda& e, const saved& s) {
+  detail::make_pairs<Config>(e, s.gaussians, s.grid, op::views_of(s), s.options);
+}
+template <raster_config Config> void raster_stages<Config>::bin(cuda& e, const saved& s) {
+  detail::make_band<Config>(e, s.lists, s.grid, {0, s.grid.rows()}, false, static_cast<idx*>(nullptr));
+}
+template <raster_config Config>
+void raster_stages<Config>::blend(cuda& e, const saved& s, const tensor<float, 2, device>& background) {
+  auto image = empty<float, op::plane_rank + 1>(e, s.image.shape());
+  auto depth = empty<float, op::depth_rank>(e, s.depth.shape());
+  auto transmittance = empty<float, op::plane_rank>(e, s.transmittance.shape());
+  detail::blend_band<Config>(e, op::pointers_of(s, s.lists.all), background.data(), image.data(), depth.data(),
+                             transmittance.data());
+}
+template <raster_config Config> void raster_stages<Config>::blend_backward(cuda& e, const saved& s,
+                                                                           const pixels& d_image, const depths& d_depth,
+                                                                           const plane& d_t) {
+  op::blend_backward(e, s,
+                     detail::gradient_pointers<float>{d_image.data(), d_depth.data(), d_t.data(), s.image.data(),
+                                                      s.depth.data(), s.transmittance.data()});
+}
+template <raster_config Config> void raster_stages<Config>::project_backward(cuda& e, const saved& s) {
+  const auto moments = zeros<float, 2>(e, {s.gaussians.count() * s.grid.count, moment_plan<Config>::count});
+  const auto infinite = zeros<idx, 1>(e, {1});
+  op::project_backward(e, s, moments.data(), infinite.data(),
+                       empty<float, 2>(e, {s.grid.count, raster_constants<Config, float>::channels}));
+}
+template struct raster_stages<subjects::rgb>;
+template struct raster_stages<subjects::clipped>;
+template struct raster_stages<subjects::features>;
+
+} // namespace sqs::splat
+
 namespace {
 /// Eight independent chains a thread.
 struct fma_kernel {

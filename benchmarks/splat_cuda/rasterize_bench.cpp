@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// splat/rasterize/<forward|backward|step>/W:<n>/cuda, float, RGB without depth; also /C:24, and backward/.../by_gaussian.
-// The workloads are those of benchmarks/splat. Without a device the program says so and ends.
+// splat/rasterize/<forward|backward|step>/W:<n>/cuda, float, RGB without depth; also /C:24, and of the way back
+// .../by_gaussian and .../atomic (sums by atomics; `ordered_x`: how much longer the sums in order, the default, take).
+// splat/<project|bin|blend>/forward, splat/<project|blend>/backward/W:<n>/cuda: the stages on their own; project also
+// sorts by depth. The workloads are those of benchmarks/splat. Without a device the program says so and ends.
 //
 // Times are between two events on the stream, median of 50 after 5; `step` is forward and backward replayed as a CUDA
 // graph. Counters:
@@ -41,6 +43,13 @@ double pairs_of(const workload& w) {
   if (!with_pairs || known.first == w.id) { return with_pairs ? known.second : 0; }
   known = {w.id, baselines::count_work(baselines::task_of(w), 8, 4).pairs};
   return known.second;
+}
+
+/// The last workload is kept: its benchmarks follow each other.
+const workload& workload_of(int id) {
+  static workload w;
+  if (w.rig.size() == 0 || w.id != id) { w = workloads::make(id); }
+  return w;
 }
 
 /// A workload on the device with everything a pass needs. Lists get as much room as they turn out to need, and an eighth.
@@ -86,7 +95,7 @@ template <splat::raster_config Config> struct subject {
 
 /// Times f; 5 runs first, so that the pool is warm.
 template <class Subject, class F>
-void measure(benchmark::State& state, Subject& x, const workload& w, double flop, F&& f) {
+double measure(benchmark::State& state, Subject& x, const workload& w, double flop, F&& f) {
   for (int i = 0; i < 5; ++i) { f(); }
   std::vector<double> times;
   for (auto _ : state) {
@@ -100,15 +109,40 @@ void measure(benchmark::State& state, Subject& x, const workload& w, double flop
   if (pairs > 0) {
     state.counters["pairs"] = pairs;
     state.counters["CPS"] = pairs / seconds;
+  }
+  if (pairs > 0 && flop > 0) { // what is no blend has no flops of pairs
     state.counters["eta"] = pairs * flop / (seconds * device_peak);
+  }
+  return seconds;
+}
+
+enum class part { forward, backward, by_gaussian, atomic, step };
+enum class stage { project, bin, blend, blend_back, project_back };
+
+template <splat::raster_config Config> void run_stage(benchmark::State& state, int id, stage what) {
+  using stages = splat::raster_stages<Config>;
+  const workload& w = workload_of(id);
+  timed_stream s;
+  subject<Config> x(s, w);
+  const auto saved = x.forward().saved;
+  auto& e = s.exec;
+  const auto all = [&](double flop, auto&& f) { measure(state, x, w, flop, f); };
+  switch (what) {
+  case stage::project:
+    return all(0, [&] { stages::project(e, saved); });
+  case stage::bin:
+    return all(0, [&] { stages::bin(e, saved); });
+  case stage::blend:
+    return all(20 + 2 * Config.channels, [&] { stages::blend(e, saved, x.background); });
+  case stage::blend_back:
+    return all(45 + 6 * Config.channels, [&] { stages::blend_backward(e, saved, x.d_image, x.d_depth, x.d_t); });
+  default:
+    return all(0, [&] { stages::project_backward(e, saved); });
   }
 }
 
-enum class part { forward, backward, by_gaussian, step };
-
 template <splat::raster_config Config> void run(benchmark::State& state, int id, part what) {
-  static workload w;
-  if (w.rig.size() == 0 || w.id != id) { w = workloads::make(id); }
+  const workload& w = workload_of(id);
   timed_stream s;
   subject<Config> x(s, w);
   const double forward_flop = 20 + 2 * Config.channels, backward_flop = 45 + 6 * Config.channels;
@@ -128,14 +162,34 @@ template <splat::raster_config Config> void run(benchmark::State& state, int id,
     check(cudaGraphDestroy(graph), "cudaGraphDestroy");
   } else {
     if (what == part::by_gaussian) { x.options.order = splat::backward_order::by_gaussian; }
+    double ordered = 0;
+    if (what == part::atomic) {
+      const auto r = x.forward();
+      for (int i = 0; i < 5; ++i) { (void)x.backward(r); }
+      std::vector<double> times(50);
+      for (double& t : times) {
+        t = s.seconds([&] { (void)x.backward(r); });
+      }
+      ordered = bench::median(times);
+      x.options.sums = splat::gradient_sums::atomic;
+    }
     const auto r = x.forward();
-    measure(state, x, w, backward_flop, [&] { (void)x.backward(r); });
+    const double seconds = measure(state, x, w, backward_flop, [&] { (void)x.backward(r); });
+    if (what == part::atomic) { state.counters["ordered_x"] = ordered / seconds; }
   }
 }
 
 void add(const std::string& name, int id, part what, bool many = false) {
   const auto f = many ? &run<subjects::features> : id == 3 ? &run<subjects::clipped> : &run<subjects::rgb>;
   benchmark::RegisterBenchmark(concat("splat/rasterize/", name, "/cuda").c_str(), f, id, what)
+      ->UseManualTime()
+      ->Iterations(50)
+      ->Unit(benchmark::kMillisecond);
+}
+
+void add_stage(const std::string& name, int id, stage what) {
+  const auto f = id == 3 ? &run_stage<subjects::clipped> : &run_stage<subjects::rgb>;
+  benchmark::RegisterBenchmark(concat("splat/", name, "/W:", id, "/cuda").c_str(), f, id, what)
       ->UseManualTime()
       ->Iterations(50)
       ->Unit(benchmark::kMillisecond);
@@ -198,6 +252,10 @@ int main(int argc, char** argv) {
     const std::string w = concat("/W:", id);
     add("forward" + w, id, part::forward), add("backward" + w, id, part::backward);
     add("backward" + w + "/by_gaussian", id, part::by_gaussian), add("step" + w, id, part::step);
+    add("backward" + w + "/atomic", id, part::atomic);
+    add_stage("project/forward", id, stage::project), add_stage("bin/forward", id, stage::bin);
+    add_stage("blend/forward", id, stage::blend), add_stage("blend/backward", id, stage::blend_back);
+    add_stage("project/backward", id, stage::project_back);
     if (id == 7) {
       add("forward" + w + "/C:24", id, part::forward, true), add("backward" + w + "/C:24", id, part::backward, true);
     }

@@ -107,7 +107,7 @@ template <class T, class E> auto device_pass(E& e, const pass_inputs<T, device>&
   const sparse::device_pooling_op pool{down.plan};
   const auto pooled = pool.forward(e, active.value);
 
-  const auto [scale, shift] = sparse::folded_batch_norm(e, in.gain, in.shift, mean, variance);
+  const auto [scale, shift] = sparse::device_folded_batch_norm_op{}.forward(e, in.gain, in.shift, mean, variance).value;
   auto finished = convolve.finished(e, x.value, in.weight, in.bias, {scale, shift, active.value, relu});
 
   const auto dz = activate.backward(e, active.saved, pool.backward(e, pooled.saved, in.d_pooled));

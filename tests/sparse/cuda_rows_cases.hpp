@@ -137,8 +137,10 @@ template <class T, class E> void expect_same_affine(E& e, idx n, idx room, idx c
              mean = numbers<T, 1>({c}, seed + 4);
   const auto variance = make_tensor<T, 1>({c}, T(0.7));
   const auto folded = sparse::folded_batch_norm_op{}.forward(host, gain, bias, mean, variance);
-  const auto [scale, shift] =
-      sparse::folded_batch_norm(e, to_device(e, gain), to_device(e, bias), to_device(e, mean), to_device(e, variance));
+  const sparse::device_folded_batch_norm_op fold;
+  const auto there =
+      fold.forward(e, to_device(e, gain), to_device(e, bias), to_device(e, mean), to_device(e, variance));
+  const auto [scale, shift] = there.value;
   const auto r = sparse::row_affine_op{}.forward(host, x, std::get<0>(folded.value), std::get<1>(folded.value));
   const auto [dx, dscale, dshift] = sparse::row_affine_op{}.backward(host, r.saved, dy);
   const sparse::device_row_affine_op on{rows_on(e, n)};
@@ -151,6 +153,11 @@ template <class T, class E> void expect_same_affine(E& e, idx n, idx room, idx c
   EXPECT_LE(relative_gap(to_host(e, dshift2), dshift), parity_bound<T>);
   expect_zero_behind(y2, n);
   expect_zero_behind(back, n);
+  // On to gain and bias.
+  const auto [dgain, dbias] = sparse::folded_batch_norm_op{}.backward(host, folded.saved, dscale, dshift);
+  const auto [dgain2, dbias2] = fold.backward(e, there.saved, dscale2, dshift2);
+  EXPECT_LE(relative_gap(to_host(e, dgain2), dgain), parity_bound<T>);
+  EXPECT_LE(relative_gap(to_host(e, dbias2), dbias), parity_bound<T>);
 }
 template <class T, class E> void expect_same_norms(E& e, std::uint64_t seed) {
   for (const idx n : {0, 1, 2, 256, 257, 600}) {

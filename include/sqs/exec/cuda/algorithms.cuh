@@ -67,6 +67,12 @@ template <class Call> void with_cub_scratch(cuda& e, const char* where, Call cal
   const pool::user asking(open(e).memory(), where, "sort or sum fewer numbers at a time");
   const cuda_scratch scratch(e, bytes);
   check_cuda(call(scratch.data(), bytes), where);
+  wait_if_asked(e, where);
+}
+/// Copies within the device.
+inline void copy_on_device(cuda& e, void* to, const void* from, std::size_t bytes, const char* where) {
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, e.stream), where);
+  wait_if_asked(e, where);
 }
 
 inline constexpr int loop_threads = 256;
@@ -128,10 +134,8 @@ void radix_sort_pairs(cuda& e, Key* keys, Value* values, Key* scratch_keys, Valu
   });
   if (k.Current() == keys) { return; }
   const auto count = static_cast<std::size_t>(n);
-  check_cuda(cudaMemcpyAsync(keys, k.Current(), count * sizeof(Key), cudaMemcpyDeviceToDevice, e.stream),
-             "sqs::radix_sort_pairs");
-  check_cuda(cudaMemcpyAsync(values, v.Current(), count * sizeof(Value), cudaMemcpyDeviceToDevice, e.stream),
-             "sqs::radix_sort_pairs");
+  detail::copy_on_device(e, keys, k.Current(), count * sizeof(Key), "sqs::radix_sort_pairs");
+  detail::copy_on_device(e, values, v.Current(), count * sizeof(Value), "sqs::radix_sort_pairs");
 }
 
 template <class Key> void radix_sort_keys(cuda& e, Key* keys, Key* scratch, idx n, int bits) {
@@ -143,9 +147,7 @@ template <class Key> void radix_sort_keys(cuda& e, Key* keys, Key* scratch, idx 
     return cub::DeviceRadixSort::SortKeys(temporary, bytes, k, n, 0, end_bit, e.stream);
   });
   if (k.Current() == keys) { return; }
-  check_cuda(
-      cudaMemcpyAsync(keys, k.Current(), static_cast<std::size_t>(n) * sizeof(Key), cudaMemcpyDeviceToDevice, e.stream),
-      "sqs::radix_sort_keys");
+  detail::copy_on_device(e, keys, k.Current(), static_cast<std::size_t>(n) * sizeof(Key), "sqs::radix_sort_keys");
 }
 
 } // namespace sqs

@@ -122,6 +122,11 @@ inline bool wait_for_kernels() {
   return wait;
 }
 
+/// Then waits, in the name of what was just put on the stream.
+inline void wait_if_asked(cuda& e, const char* where) {
+  if (wait_for_kernels()) { check_cuda(cudaStreamSynchronize(e.stream), where); }
+}
+
 /// Device memory for one call: returned to the pool at once, which the order of the stream makes safe.
 struct cuda_scratch {
   block_handle block;
@@ -153,7 +158,7 @@ template <class Kernel> void launch(cuda& e, idx blocks, int threads, const Kern
     detail::team_kernel<<<grid, block, 0, e.stream>>>(kernel);
   }
   check_cuda(cudaGetLastError(), detail::kernel_name<Kernel>());
-  if (detail::wait_for_kernels()) { check_cuda(cudaStreamSynchronize(e.stream), detail::kernel_name<Kernel>()); }
+  detail::wait_if_asked(e, detail::kernel_name<Kernel>());
 }
 
 } // namespace sqs

@@ -176,6 +176,22 @@ template <class T> struct fold_norm_kernel {
   }
 };
 
+/// The way back to gain and bias. dbias is dshift.
+template <class T> struct fold_norm_gradient_kernel {
+  static constexpr const char* name = "sqs::sparse::folded_batch_norm (backward)";
+  const T *mean, *variance, *dscale, *dshift;
+  idx columns;
+  T eps;
+  T* dgain;
+
+  template <team Team> SQS_DEVICE void operator()(Team& t) const {
+    using std::sqrt;
+    const idx j = thread_of_grid(t);
+    if (j >= columns) { return; }
+    dgain[j] = (dscale[j] - mean[j] * dshift[j]) * (T(1) / sqrt(variance[j] + eps));
+  }
+};
+
 /// Group norm of each row: one warp per row and group.
 template <class T> struct row_norm_kernel {
   static constexpr const char* name = "sqs::sparse::voxel_group_norm";

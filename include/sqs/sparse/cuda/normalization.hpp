@@ -64,21 +64,40 @@ struct device_row_affine_op {
   }
 };
 
-/// Batch norm in evaluation as (scale, shift), for `device_row_affine_op` or the epilogue of a convolution.
+/// Batch norm in evaluation as a scale and a shift, for `device_row_affine_op` or the epilogue of a convolution; see
+/// `folded_batch_norm_op`.
 ///
-/// Shapes      all [C]
-template <device_executor E, class T> std::tuple<tensor<T, 1, device>, tensor<T, 1, device>> folded_batch_norm(
-    E& e, const tensor<T, 1, device>& gain, const tensor<T, 1, device>& bias, const tensor<T, 1, device>& mean,
-    const tensor<T, 1, device>& variance, double eps = 1e-5) {
-  const idx c = gain.extent(0);
-  detail::check_channels("folded_batch_norm", c, bias, mean);
-  detail::check_channels("folded_batch_norm", c, mean, variance);
-  auto scale = empty<T, 1>(e, {c}), shift = empty<T, 1>(e, {c});
-  launch(e, detail::grid_blocks(c), detail::grid_threads,
-         detail::fold_norm_kernel<T>{gain.data(), bias.data(), mean.data(), variance.data(), c, static_cast<T>(eps),
-                                     scale.data(), shift.data()});
-  return {std::move(scale), std::move(shift)};
-}
+/// Shapes      all [C] -> (scale, shift)
+/// Gradient    gain, bias
+struct device_folded_batch_norm_op {
+  double eps = 1e-5;
+  template <class T> struct saved { tensor<T, 1, device> mean, variance; };
+
+  template <device_executor E, class T> auto forward(E& e, const tensor<T, 1, device>& gain,
+                                                     const tensor<T, 1, device>& bias, const tensor<T, 1, device>& mean,
+                                                     const tensor<T, 1, device>& variance) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_folded_batch_norm_op");
+    const idx c = gain.extent(0);
+    detail::check_channels("device_folded_batch_norm_op", c, bias, mean);
+    detail::check_channels("device_folded_batch_norm_op", c, mean, variance);
+    auto scale = empty<T, 1>(e, {c}), shift = empty<T, 1>(e, {c});
+    launch(e, detail::grid_blocks(c), detail::grid_threads,
+           detail::fold_norm_kernel<T>{gain.data(), bias.data(), mean.data(), variance.data(), c, static_cast<T>(eps),
+                                       scale.data(), shift.data()});
+    return result{std::tuple{std::move(scale), std::move(shift)}, saved<T>{mean, variance}};
+  }
+  template <device_executor E, class T>
+  auto backward(E& e, const saved<T>& s, const tensor<T, 1, device>& dscale, const tensor<T, 1, device>& dshift) const {
+    const auto asking = detail::memory_for(e, "sqs::sparse::device_folded_batch_norm_op (backward)");
+    const idx c = s.mean.extent(0);
+    detail::check_channels("device_folded_batch_norm_op (backward)", c, dscale, dshift);
+    auto dgain = empty<T, 1>(e, {c});
+    launch(e, detail::grid_blocks(c), detail::grid_threads,
+           detail::fold_norm_gradient_kernel<T>{s.mean.data(), s.variance.data(), dscale.data(), dshift.data(), c,
+                                                static_cast<T>(eps), dgain.data()});
+    return std::tuple{std::move(dgain), dshift};
+  }
+};
 
 /// y = (x - mean) / sqrt(variance + eps) gain + bias with the mean and the biased variance of the rows that exist,
 /// which are results, too.

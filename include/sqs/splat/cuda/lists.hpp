@@ -66,12 +66,16 @@ device_lists<T> make_pairs(E& e, const scene<T, device>& s, const tile_grid& gri
   using key = typename device_lists<T>::key;
   constexpr int threads = pair_threads;
   const idx g = s.count(), n = g * grid.count, per_view = blocks(g, threads);
+  const idx capacity = options.capacity > 0 ? options.capacity : (idx{1} << 20) + 4 * n;
+  expects(capacity < (idx{1} << 31), "sqs::splat::device_rasterizer: lists for ", n,
+          " pairs of a view and a Gaussian have room for ", capacity,
+          " entries by default; give raster_options::capacity below 2^31");
   device_lists<T> out{.records = empty<projected_gaussian<T>, 1>(e, {n}),
                       .boxes = empty<tile_box, 1>(e, {n}),
                       .coverage = empty<std::uint64_t, 1>(e, {n}),
                       .pairs = empty<std::int32_t, 1>(e, {n}),
                       .counts = zeros<idx, 1>(e, {5}),
-                      .capacity = options.capacity > 0 ? options.capacity : (idx{1} << 20) + 4 * n,
+                      .capacity = capacity,
                       .all = {}};
   auto keys = empty<key, 1>(e, {n}), other_keys = empty<key, 1>(e, {n});
   auto other_pairs = empty<std::int32_t, 1>(e, {n});

@@ -96,6 +96,8 @@ template <raster_config Config = raster_config{}> struct device_rasterizer {
   }
 
 private:
+  template <raster_config> friend struct raster_stages; // which benchmarks/splat_cuda measures one by one
+
   template <class T> static saved<T> start(scene<T, device> gaussians, const camera_rig<T>& rig,
                                            const raster_options<T, device>& options) {
     saved<T> s;
@@ -122,6 +124,10 @@ private:
             "] but must be [", s.rig.size(), ", ", k::channels, "] (one colour per view)");
     expects(s.options.capacity >= 0 && s.options.capacity < (idx{1} << 31),
             "sqs::splat::device_rasterizer: option capacity is ", s.options.capacity, "; give 0 to 2^31 - 1");
+    expects(s.options.order == backward_order::automatic || s.options.order == backward_order::by_pixel ||
+                s.options.order == backward_order::by_gaussian,
+            "sqs::splat::device_rasterizer: option order is ", static_cast<int>(s.options.order),
+            "; give automatic, by_pixel or by_gaussian");
     expects(s.options.reach >= 0, "sqs::splat::device_rasterizer: option reach is ", s.options.reach,
             "; give what measure_reach says, or 0 for the usual");
     expects(s.options.bands >= 1 && s.options.bands <= s.grid.rows(), "sqs::splat::device_rasterizer: option bands is ",
@@ -158,6 +164,44 @@ private:
     detail::add_rows_kernel<T> kernel{rows, {}, columns, sums};
     for (int v = 0; v <= grid.count; ++v) { kernel.first[v] = first(v); }
     launch(e, grid.count, warp_size, kernel);
+  }
+
+  /// What the way back through the blend leaves.
+  template <class T> struct blend_sums {
+    tensor<T, 2, device> moments;    ///< of the pairs
+    tensor<T, 2, device> background; ///< gradient
+    tensor<idx, 1, device> infinite; ///< [1] tiles whose gradients were not finite
+  };
+  template <class E, class T>
+  static blend_sums<T> blend_backward(E& e, const saved<T>& s, const detail::gradient_pointers<T>& d) {
+    using k = constants<T>;
+    const bool atomic = s.options.sums == gradient_sums::atomic, one_band = s.options.bands == 1;
+    const idx pairs = s.gaussians.count() * s.grid.count;
+    constexpr int width = moment_plan<Config>::count;
+    auto moments = atomic || !one_band ? zeros<T, 2>(e, {pairs, width}) : empty<T, 2>(e, {pairs, width});
+    auto slots = empty<T, 2>(e, {atomic ? 0 : s.lists.capacity, width});
+    auto tile_background = empty<T, 2>(e, {s.grid.tiles(), k::channels});
+    auto infinite_tiles = empty<std::int32_t, 1>(e, {s.grid.tiles()});
+    const auto through = [&](const device_band<T>& band) {
+      const detail::entry_sums<width, T> out{atomic ? moments.data() : slots.data(),
+                                             atomic ? band.list.data() : band.entry.data(), atomic};
+      detail::blend_band_backward<Config>(e, pointers_of(s, band), s.options, d, out,
+                                          {tile_background.data(), infinite_tiles.data()});
+      if (!atomic) {
+        launch(e, detail::blocks(pairs * width, detail::pair_threads), detail::pair_threads,
+               detail::add_entries_kernel<width, T>{s.lists.pairs.data(), band.boxes.data(), band.coverage.data(),
+                                                    band.first.data(), pairs, s.lists.capacity, slots.data(),
+                                                    moments.data(), !one_band});
+      }
+    };
+    detail::each_kept_band<Config>(e, s, through);
+    auto background = empty<T, 2>(e, {s.grid.count, k::channels});
+    add_by_view(e, s.grid, tile_background.data(), k::channels, background.data(),
+                [&](idx v) { return s.grid[v].first_tile; });
+    auto infinite = empty<idx, 1>(e, {1});
+    launch(e, 1, detail::pair_threads,
+           detail::add_counts_kernel{{infinite_tiles.data()}, {s.grid.tiles()}, infinite.data()});
+    return {std::move(moments), std::move(background), std::move(infinite)};
   }
 
   template <class E, class T> static gradients<T> project_backward(E& e, const saved<T>& s, const T* moments,
@@ -245,7 +289,6 @@ template <raster_config Config> template <device_executor E, class T>
 auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T, plane_rank + 1, device>& d_image,
                                          const tensor<T, depth_rank, device>& d_depth,
                                          const tensor<T, plane_rank, device>& d_transmittance) const -> gradients<T> {
-  using k = constants<T>;
   expects(d_image.shape() == s.image.shape() && d_depth.shape() == s.depth.shape() &&
               d_transmittance.shape() == s.transmittance.shape(),
           "sqs::splat::device_rasterizer: the gradients of image, depth and transmittance have ", d_image.size(), ", ",
@@ -254,33 +297,8 @@ auto device_rasterizer<Config>::backward(E& e, const saved<T>& s, const tensor<T
   const detail::raster_memory_user asking(e, "sqs::splat::device_rasterizer (backward)");
   const detail::gradient_pointers<T> d{d_image.data(), d_depth.data(), d_transmittance.data(),
                                        s.image.data(), s.depth.data(), s.transmittance.data()};
-  const bool atomic = s.options.sums == gradient_sums::atomic, one_band = s.options.bands == 1;
-  const idx pairs = s.gaussians.count() * s.grid.count;
-  constexpr int width = moment_plan<Config>::count;
-  auto moments = atomic || !one_band ? zeros<T, 2>(e, {pairs, width}) : empty<T, 2>(e, {pairs, width});
-  auto slots = empty<T, 2>(e, {atomic ? 0 : s.lists.capacity, width});
-  auto tile_background = empty<T, 2>(e, {s.grid.tiles(), k::channels});
-  auto infinite_tiles = empty<std::int32_t, 1>(e, {s.grid.tiles()});
-  const auto through = [&](const device_band<T>& band) {
-    const detail::entry_sums<width, T> out{atomic ? moments.data() : slots.data(),
-                                           atomic ? band.list.data() : band.entry.data(), atomic};
-    detail::blend_band_backward<Config>(e, pointers_of(s, band), s.options, d, out,
-                                        {tile_background.data(), infinite_tiles.data()});
-    if (!atomic) {
-      launch(e, detail::blocks(pairs * width, detail::pair_threads), detail::pair_threads,
-             detail::add_entries_kernel<width, T>{s.lists.pairs.data(), band.boxes.data(), band.coverage.data(),
-                                                  band.first.data(), pairs, s.lists.capacity, slots.data(),
-                                                  moments.data(), !one_band});
-    }
-  };
-  detail::each_kept_band<Config>(e, s, through);
-  auto background = empty<T, 2>(e, {s.grid.count, k::channels});
-  add_by_view(e, s.grid, tile_background.data(), k::channels, background.data(),
-              [&](idx v) { return s.grid[v].first_tile; });
-  auto infinite = empty<idx, 1>(e, {1});
-  launch(e, 1, detail::pair_threads,
-         detail::add_counts_kernel{{infinite_tiles.data()}, {s.grid.tiles()}, infinite.data()});
-  return project_backward(e, s, moments.data(), infinite.data(), std::move(background));
+  auto sums = blend_backward(e, s, d);
+  return project_backward(e, s, sums.moments.data(), sums.infinite.data(), std::move(sums.background));
 }
 
 } // namespace sqs::splat
