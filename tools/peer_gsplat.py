@@ -44,7 +44,7 @@ def run_gsplat(folder, workload):
 
 
 def run_ours(program):
-    rows = measured(program, "--without_pairs")
+    rows = measured(program, "--without_pairs", "--benchmark_filter=^splat/rasterize/")
     # splat/rasterize/<what>/W:<n>[/more]/cuda/iterations:50/manual_time
     return {tuple(r["name"].split("/")[2:4]): r["median_ms"] for r in rows if r["name"].split("/")[4] == "cuda"}
 
