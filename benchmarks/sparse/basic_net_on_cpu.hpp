@@ -30,7 +30,7 @@ inline tensor<float, 2> run_engine(cpu& e, const tensor<std::int32_t, 2>& coordi
     if (l + 1 == levels) { break; }
     t.pooling([&] {
       auto down = sparse::make_convolution_plan(e, at, {.taps = sparse::taps<2, 2, 2>{}, .stride = {2, 2, 2}});
-      x = sparse::pooling_op{down.plan}.forward(e, x).value;
+      x = sparse::pooling_op{down.plan}.pooled(e, x);
       at = std::move(down.output);
     });
   }

@@ -56,6 +56,30 @@ TEST(convolution, is_the_plain_sum_for_all_widths) {
   }
 }
 
+TEST(convolution, many_channels_are_taken_in_parts) {
+  // Weights beyond a second-level cache, and beyond a first-level one for each tap: other tasks and loops, the same sums.
+  const auto sites = random_sites(70, 5, 6);
+  const auto n = static_cast<idx>(sites.size());
+  const auto same = pairs_of(sites, sites, cube(3)), shared = random_pairs(300, n, n, 27, 7);
+  cpu e{.threads = 2};
+  for (const auto& [cin, cout] : {std::pair<idx, idx>{600, 20}, {20, 600}, {530, 70}}) {
+    expect_plain(e, {mirrored_plan_of(same, n, 27, 16)}, {same, n, n, 27, cin, cout, 1}, 1e-9);
+    expect_plain(e, {plan_of(shared, n, n, 27, 16)}, {shared, n, n, 27, cin, cout, 1}, 1e-9);
+    const auto x = random_float<2>({n, cin}, 8);
+    const auto w = random_float<3>({27, cin, cout}, 9, 0.1);
+    const auto run = [&, &out = cout](int threads, const std::vector<pair>& pairs, idx tile) {
+      cpu with{.threads = threads};
+      const sparse::epilogue<float> relu{{}, {}, random_float<2>({n, out}, 10), {sparse::activation_kind::relu, 0}};
+      return convolution_op{plan_of(pairs, n, n, 27, tile)}.finished(with, x, w, no_bias_float, relu);
+    };
+    for (const auto& pairs : {same, shared}) {
+      const auto expected = run(1, pairs, 16);
+      EXPECT_TRUE(same_bits(run(3, pairs, 16), expected)) << cin;
+      EXPECT_TRUE(same_bits(run(2, pairs, 64), expected)) << cin;
+    }
+  }
+}
+
 TEST(convolution, takes_any_pairs_in_any_order) {
   // No geometry: pairs that share output and tap, outputs without pairs, rows in an order of their own.
   cpu e{.threads = 2};

@@ -97,6 +97,9 @@ TEST(sparse_plan, rows_of_several_words_and_far_taps) {
     check_all_variants<1>({.taps = {{7}}, .stride = {2}, .pad = {3}, .dilation = {31}}, {length + 150}, 70, 8, 170);
     check_all_variants<2>({.taps = {{2, 4}}, .stride = {1, 3}, .pad = {0, 90}, .dilation = {1, 29}}, {3, length}, 60, 9,
                           120);
+    check_all_variants<2>({.taps = {{4, 5}}, .stride = {4, 4}, .pad = {1, 2}}, {11, length}, 60, 10);
+    check_all_variants<1>({.taps = {{9}}, .stride = {8}, .pad = {1}, .dilation = {3}}, {length}, 50, 11);
+    check_all_variants<1>({.taps = {{3}}, .stride = {128}, .pad = {1}, .dilation = {5}}, {3 * length}, 90, 12);
   }
 }
 

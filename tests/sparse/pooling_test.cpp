@@ -65,9 +65,10 @@ TEST(pooling, the_first_of_equal_ones_gets_the_gradient) {
   EXPECT_THAT(gradient(column<4>({5, 5, 5, 5})).span(), ElementsAre(1, 10, 100, 1000));
   EXPECT_THAT(gradient(column<4>({-inf, -inf, -inf, -inf})).span(), ElementsAre(1, 10, 100, 1000));
   const auto with_nan = column<4>({9, nan, 9, 9});
-  const auto y = op.forward(l.e, with_nan).value;
-  EXPECT_TRUE(std::isnan(y(0, 0)) && std::isnan(y(1, 0)));
-  EXPECT_EQ(y(2, 0), 9);
+  for (const auto& y : {op.forward(l.e, with_nan).value, op.pooled(l.e, with_nan)}) {
+    EXPECT_TRUE(std::isnan(y(0, 0)) && std::isnan(y(1, 0)));
+    EXPECT_EQ(y(2, 0), 9);
+  }
   EXPECT_THAT(gradient(with_nan).span(), ElementsAre(0, 11, 100, 1000));
 }
 
@@ -174,6 +175,7 @@ TEST(pooling, is_the_same_for_any_number_of_threads) {
     for (const auto kind : kinds) {
       const pooling_op op{p.plan, kind};
       const auto r = op.forward(e, x);
+      EXPECT_TRUE(same_bits(op.pooled(e, x), r.value)); // what inference takes
       const sparse::global_pooling_op<3> whole{at, kind};
       const auto g = whole.forward(e, x);
       now.insert(now.end(), {r.value, op.backward(e, r.saved, r.value), g.value, whole.backward(e, g.saved, g.value)});

@@ -55,12 +55,12 @@ enum class unit_policy {
 ///
 /// Shapes      x [inputs, Cin], weight [taps, Cin / groups, Cout], bias [Cout] (no elements: none) -> y [outputs, Cout]
 /// Gradient    x, weight, bias; skips those nobody wants.
-/// Execution   Tasks of one tile of the plan. A row's sum starts from the bias; then come the pairs of the middle tap,
-///             those of the other taps in order and, within a tap, in the plan's: neither the threads nor the size of
-///             the tiles change a bit. Where the plan has tables for it (`with_bricks`; almost full volumes) and its
-///             counts say that it pays, products are taken over bricks: the same sums. Weight gradients are summed over
-///             at most 32 ranges of tiles, added in order. Features of bfloat16 may go to a matrix unit (`unit_policy`):
-///             taps in order, channels in blocks of 32, the same for any number of threads.
+/// Execution   Tasks of one tile of the plan, or of some columns of one. A row's sum starts from the bias; then come the
+///             pairs of the middle tap, those of the other taps in order and, within a tap, in the plan's: neither the
+///             threads nor the size of the tiles change a bit. Where the plan has tables for it (`with_bricks`; almost
+///             full volumes) and its counts say that it pays, products are taken over bricks: the same sums. Weight
+///             gradients are summed over at most 32 ranges of tiles, added in order. Features of bfloat16 may go to a
+///             matrix unit (`unit_policy`): taps in order, channels in blocks of 32, the same for any number of threads.
 /// Errors      precondition_error for shapes that do not belong together.
 /// Cost        2 pairs Cin Cout / groups flops forward, twice that backward; a copy of the weights each way, and 64 MiB
 ///             at most (or one gradient) for partial weight gradients.

@@ -25,7 +25,7 @@ enum class pooling {
 ///             divided by the number of rows. The plan must hold no pair (in, out) twice; those of `make_..._plan` do not.
 /// Execution   Tasks of one tile of the plan; an output takes its pairs in order of the taps.
 /// Errors      precondition_error if x has another number of rows than the plan.
-/// Cost        One row of traffic per pair each way; the maximum keeps 4 bytes per number.
+/// Cost        One row of traffic per pair each way; the maximum keeps 4 bytes per number for its way back.
 /// Source      Semantics of spconv's pools but for two of its slips: maxima start from nothing, not from 0, and the
 ///             gradient of a mean is divided by the count.
 struct pooling_op {
@@ -37,33 +37,17 @@ struct pooling_op {
     tensor<std::int32_t, 1> count;  ///< of a mean
   };
   template <class T> auto forward(cpu& e, const tensor<T, 2>& x) const {
-    const auto& l = plan.forward;
-    const idx c = x.extent(1);
-    expects(x.extent(0) == l.inputs, "sqs::sparse::pooling_op: x has ", x.extent(0), " rows, the plan ", l.inputs,
-            "; use the plan made for these sites");
-    auto y = empty<T, 2>(e, {l.outputs, c});
+    const idx outputs = plan.forward.outputs;
     saved s;
-    if (kind == pooling::max) { s.winner = empty<std::int32_t, 2>(e, {l.outputs, c}); }
-    if (kind == pooling::mean) { s.count = empty<std::int32_t, 1>(e, {l.outputs}); }
-    parallel_for(e, l.tiles(), 1, [&](idx t, idx) {
-      each_output(l, t, [&](idx out) {
-        std::fill_n(y.data() + out * c, c, T(0));
-        if (s.winner) { std::fill_n(s.winner.data() + out * c, c, -1); }
-        if (s.count) { s.count.data()[out] = 0; }
-      });
-      if (kind == pooling::max) {
-        each_pair(l, t, [&](idx in, idx out) { take_larger(x.data() + in * c, in, y, s, out); });
-      } else {
-        each_pair(l, t, [&](idx in, idx out) {
-          detail::add_row(x.data() + in * c, y.data() + out * c, c);
-          if (s.count) { ++s.count.data()[out]; }
-        });
-      }
-      if (kind == pooling::mean) {
-        each_output(l, t, [&](idx out) { divide(y, s, out); });
-      }
-    });
+    if (kind == pooling::max) { s.winner = empty<std::int32_t, 2>(e, {outputs, x.extent(1)}); }
+    if (kind == pooling::mean) { s.count = empty<std::int32_t, 1>(e, {outputs}); }
+    auto y = pooled(e, x, s);
     return result{std::move(y), std::move(s)};
+  }
+  /// The same for inference: there is no way back, and nothing is kept for it.
+  template <class T> tensor<T, 2> pooled(cpu& e, const tensor<T, 2>& x) const {
+    saved nothing;
+    return pooled(e, x, nothing);
   }
   template <class T> auto backward(cpu& e, const saved& s, const tensor<T, 2>& dy) const {
     const auto& l = plan.backward; // its outputs are the rows of x
@@ -92,31 +76,82 @@ struct pooling_op {
   }
 
 private:
+  /// `s` has room for what is to be kept.
+  template <class T> tensor<T, 2> pooled(cpu& e, const tensor<T, 2>& x, saved& s) const {
+    const auto& l = plan.forward;
+    const idx c = x.extent(1);
+    expects(x.extent(0) == l.inputs, "sqs::sparse::pooling_op: x has ", x.extent(0), " rows, the plan ", l.inputs,
+            "; use the plan made for these sites");
+    auto y = empty<T, 2>(e, {l.outputs, c});
+    auto next = empty<idx, 1>(e, {l.tiles() * l.taps}); // of each list the pair that has not been read yet
+    parallel_for(e, l.tiles(), 1, [&](idx t, idx) {
+      idx* const from = next.data() + t * l.taps;
+      std::copy_n(l.begin.data() + t * l.taps, l.taps, from);
+      each_output(l, t, [&](idx out) {
+        output_row<T> r{y.data() + out * c, s.winner ? s.winner.data() + out * c : nullptr, c};
+        each_input(l, t, out, from, [&](idx p) {
+          const idx in = l.input.data()[p];
+          fetch(x.data(), l, p, c);
+          take(r, x.data() + in * c, in);
+        });
+        finish(r);
+        if (s.count) { s.count.data()[out] = static_cast<std::int32_t>(r.count); }
+      });
+    });
+    return y;
+  }
+  /// A row of y while its inputs come.
+  template <class T> struct output_row {
+    T* y;
+    std::int32_t* winner;
+    idx channels, count = 0;
+  };
+  template <class T> void take(output_row<T>& r, const T* x, idx in) const {
+    const auto name = static_cast<std::int32_t>(in);
+    const bool is_first = r.count++ == 0;
+    if (kind != pooling::max) {
+      if (is_first) { std::fill_n(r.y, r.channels, T(0)); }
+      detail::add_row(x, r.y, r.channels);
+    } else if (is_first) {
+      std::copy_n(x, r.channels, r.y);
+      if (r.winner != nullptr) { std::fill_n(r.winner, r.channels, name); }
+    } else if (r.winner != nullptr) {
+      detail::keep_larger(x, name, r.y, r.winner, r.channels);
+    } else {
+      detail::keep_larger(x, r.y, r.channels);
+    }
+  }
+  template <class T> void finish(const output_row<T>& r) const {
+    if (r.count == 0) {
+      std::fill_n(r.y, r.channels, T(0));
+      if (r.winner != nullptr) { std::fill_n(r.winner, r.channels, -1); }
+    } else if (kind == pooling::mean) {
+      for (idx j = 0; j < r.channels; ++j) { r.y[j] /= static_cast<T>(r.count); }
+    }
+  }
   /// Calls f(output) for the outputs of a tile.
   template <class F> static void each_output(const pair_lists& l, idx tile, F&& f) {
     const idx behind = std::min(l.outputs, (tile + 1) * l.tile);
     for (idx i = tile * l.tile; i < behind; ++i) { f(l.order ? l.order.data()[i] : i); }
   }
+  /// Calls f(pair) for the pairs of one output, in order of the taps; outputs are asked for in the order of the lists.
+  template <class F> static void each_input(const pair_lists& l, idx tile, idx out, idx* next, F&& f) {
+    const idx* const behind = l.begin.data() + tile * l.taps + 1;
+    const std::int32_t* const output = l.output.data();
+    for (idx k = 0; k < l.taps; ++k) {
+      for (; next[k] < behind[k] && output[next[k]] == out; ++next[k]) { f(next[k]); }
+    }
+  }
+  /// Fetches the row of a pair that soon comes.
+  template <class T> static void fetch(const T* x, const pair_lists& l, idx pair, idx channels) {
+    constexpr idx line = 64 / sizeof(T), ahead = 4;
+    const T* const there = x + l.input.data()[std::min(pair + ahead, l.pairs() - 1)] * channels;
+    for (idx j = 0; j < channels; j += line) { __builtin_prefetch(there + j); }
+  }
   /// Calls f(input, output) for the pairs of a tile, in order of the taps.
   template <class F> static void each_pair(const pair_lists& l, idx tile, F&& f) {
     const idx *first = l.begin.data() + tile * l.taps, behind = first[l.taps];
     for (idx p = *first; p < behind; ++p) { f(idx{l.input.data()[p]}, idx{l.output.data()[p]}); }
-  }
-  template <class T> static void take_larger(const T* x, idx in, tensor<T, 2>& y, saved& s, idx out) {
-    const idx c = y.extent(1);
-    T* const to = y.data() + out * c;
-    std::int32_t* const from = s.winner.data() + out * c;
-    if (c > 0 && from[0] < 0) { // the first row that comes
-      std::copy_n(x, c, to);
-      std::fill_n(from, c, static_cast<std::int32_t>(in));
-    } else {
-      detail::keep_larger(x, static_cast<std::int32_t>(in), to, from, c);
-    }
-  }
-  template <class T> static void divide(tensor<T, 2>& y, const saved& s, idx out) {
-    const idx c = y.extent(1);
-    const T count = static_cast<T>(std::max(s.count.data()[out], 1));
-    for (idx j = 0; j < c; ++j) { y.data()[out * c + j] /= count; }
   }
 };
 

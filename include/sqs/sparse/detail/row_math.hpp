@@ -40,6 +40,14 @@ template <class T> SQS_INLINE T dot_rows(const T* a, const T* b, idx channels) {
   return sum;
 }
 
+/// Keeps the larger numbers. A NaN is taken and stays.
+template <class T> void keep_larger(const T* x, T* to, idx channels) {
+  for (idx c = 0; c < channels; ++c) {
+    const T now = to[c], other = x[c];
+    to[c] = !(other <= now) && now == now ? other : now;
+  }
+}
+
 /// Keeps the larger numbers and where they came from. Of equal ones the first stays; a NaN is taken and stays.
 template <class T> void keep_larger(const T* x, std::int32_t row, T* to, std::int32_t* from, idx channels) {
   for (idx c = 0; c < channels; ++c) {

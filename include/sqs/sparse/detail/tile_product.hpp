@@ -23,12 +23,26 @@ template <class T> struct block_product {
   idx depth, columns; ///< of x; of y, what is left of the block's width
 };
 
-/// to[r] = from[r] + x[r] panel for `Rows` distinct rows and M vectors of columns. depth > 0.
-template <int Rows, int M, class T> SQS_INLINE void multiply_rows(const T* const (&x)[Rows],
-                                                                  const T* const (&from)[Rows], T* const (&to)[Rows],
-                                                                  const T* panel, idx depth) {
+/// Where the next rows lie, which nobody else can guess.
+template <int Rows, class T> struct row_places {
+  const T *x[Rows], *y[Rows];
+  idx columns; ///< of y
+  /// The lines of the k-th numbers of the rows.
+  SQS_INLINE void fetch(idx k) const {
+    for (int r = 0; r < Rows; ++r) { __builtin_prefetch(x[r] + k); }
+    for (int r = 0; r < Rows && k < columns; ++r) { __builtin_prefetch(y[r] + k, 1); }
+  }
+};
+
+/// to[r] = from[r] + x[r] panel for `Rows` distinct rows and M vectors of columns. depth > 0. Meanwhile `next` comes into
+/// the cache, a line of each row at a time: all at once they would hold up the loads of the product. (One vector wide it is
+/// over too soon for that.)
+template <int Rows, int M, class T>
+SQS_INLINE void multiply_rows(const T* const (&x)[Rows], const T* const (&from)[Rows], T* const (&to)[Rows],
+                              const T* panel, idx depth, const row_places<Rows, T>& next) {
   using vector = simd<T, native_lanes<T>>;
   constexpr int lanes = native_lanes<T>;
+  constexpr idx line = 64 / sizeof(T);
   vector sum[Rows][M];
   SQS_UNROLL
   for (int r = 0; r < Rows; ++r) {
@@ -36,18 +50,22 @@ template <int Rows, int M, class T> SQS_INLINE void multiply_rows(const T* const
     for (int m = 0; m < M; ++m) { sum[r][m] = vector::load(from[r] + m * lanes); }
   }
   idx k = 0;
-  do { // with a way around the loop, the sums would be kept a second time
-    vector w[M];
-    SQS_UNROLL
-    for (int m = 0; m < M; ++m) { w[m] = vector::load(panel + m * lanes); }
-    SQS_UNROLL
-    for (int r = 0; r < Rows; ++r) {
-      const vector a(x[r][k]);
+  do { // with a way around the loops, the sums would be kept a second time
+    const idx stop = M == 1 ? depth : std::min(depth, k + line);
+    do {
+      vector w[M];
       SQS_UNROLL
-      for (int m = 0; m < M; ++m) { sum[r][m] = fma(a, w[m], sum[r][m]); }
-    }
-    panel += M * lanes;
-  } while (++k < depth);
+      for (int m = 0; m < M; ++m) { w[m] = vector::load(panel + m * lanes); }
+      SQS_UNROLL
+      for (int r = 0; r < Rows; ++r) {
+        const vector a(x[r][k]);
+        SQS_UNROLL
+        for (int m = 0; m < M; ++m) { sum[r][m] = fma(a, w[m], sum[r][m]); }
+      }
+      panel += M * lanes;
+    } while (++k < stop);
+    if (M > 1 && k < depth) { next.fetch(k); }
+  } while (M > 1 && k < depth);
   SQS_UNROLL
   for (int r = 0; r < Rows; ++r) {
     SQS_UNROLL
@@ -63,20 +81,23 @@ template <int Rows, int M, class T> idx multiply_groups(const block_product<T>& 
   for (; done + Rows <= pairs; done += Rows) {
     const T *x[Rows], *from[Rows];
     T* to[Rows];
+    row_places<Rows, T> next;
+    const idx after = done + 2 * Rows <= ahead ? Rows : 0;
+    next.columns = std::min(width, b.columns);
     for (int r = 0; r < Rows; ++r) {
       x[r] = b.x + input[done + r] * b.x_stride;
       to[r] = b.y + output[done + r] * b.y_stride;
       from[r] = b.start == nullptr ? to[r] : b.start;
-    }
-    // The rows after these, while these are being multiplied: nobody else can guess where they are.
-    if (done + 2 * Rows <= ahead) {
-      for (int r = 0; r < Rows; ++r) {
-        const T* const next = b.x + input[done + Rows + r] * b.x_stride;
-        for (idx k = 0; k < b.depth; k += line) { __builtin_prefetch(next + k); }
+      next.x[r] = b.x + input[done + after + r] * b.x_stride;
+      if constexpr (M == 1) {
+        for (idx k = 0; k < b.depth; k += line) { __builtin_prefetch(next.x[r] + k); }
+      } else {
+        next.y[r] = b.y + output[done + after + r] * b.y_stride;
       }
     }
+    if constexpr (M > 1) { next.fetch(0); }
     if (b.columns >= width) {
-      multiply_rows<Rows, M>(x, from, to, b.panel, b.depth);
+      multiply_rows<Rows, M>(x, from, to, b.panel, b.depth, next);
       continue;
     }
     T padded[Rows][width] = {}; // the block is wider than what is left of the rows
@@ -86,7 +107,7 @@ template <int Rows, int M, class T> idx multiply_groups(const block_product<T>& 
       std::copy_n(from[r], b.columns, rows[r]);
       from[r] = rows[r];
     }
-    multiply_rows<Rows, M>(x, from, rows, b.panel, b.depth);
+    multiply_rows<Rows, M>(x, from, rows, b.panel, b.depth, next);
     for (int r = 0; r < Rows; ++r) { std::copy_n(rows[r], b.columns, to[r]); }
   }
   return done;
@@ -112,16 +133,30 @@ inline bool distinct(const std::int32_t* output, idx pairs) {
   return same == 0;
 }
 
+/// Channels of x whose weights, M vectors of columns wide, leave room in the first-level cache for the rows; a depth in as
+/// few parts as can be, all about as long.
+template <int M, class T> idx part_of_depth(idx depth) {
+  constexpr idx most_bytes = 32 << 10, width = M * native_lanes<T> * static_cast<idx>(sizeof(T)), line = 64 / sizeof(T);
+  const idx parts = (depth * width + most_bytes - 1) / most_bytes;
+  return ((depth + parts - 1) / parts + line - 1) / line * line;
+}
+
 /// A list with its outputs all different is multiplied at once; pairs that share output and tap come one after another:
 /// side by side, all but one would be lost.
 template <int M, class T> void multiply_any_list(const block_product<T>& b, const pair_lists& l, idx begin, idx end) {
   const std::int32_t *const input = l.input.data(), *const output = l.output.data();
   const bool at_once = distinct(output + begin, end - begin);
+  const idx step = part_of_depth<M, T>(b.depth);
   for (idx stop = end; begin < end; begin = stop) {
     if (!at_once) {
       for (stop = begin + 1; stop < end && output[stop] != output[stop - 1]; ++stop) {}
     }
-    multiply_list<M>(b, input + begin, output + begin, stop - begin, l.pairs() - begin);
+    for (idx k = 0; k < b.depth; k += step) {
+      block_product<T> part = b;
+      part.x += k, part.panel += k * M * native_lanes<T>, part.depth = std::min(step, b.depth - k);
+      if (k > 0) { part.start = nullptr; }
+      multiply_list<M>(part, input + begin, output + begin, stop - begin, l.pairs() - begin);
+    }
   }
 }
 
@@ -195,27 +230,34 @@ template <class T> void multiply_tile(const pair_lists& l, idx t, const weight_p
   with_vectors(w.blocks.first(block + 1) - first, multiply);
 }
 
+/// The weights of all taps, beyond which they are taken a block of columns at a time: what passes by with every tile
+/// must stay in the second-level cache beside the tile's rows.
+inline constexpr idx most_weight_bytes = 1 << 20;
+
 /// y = x W over all pairs, plus `bias` (null: none), in tasks of one tile; then what `finish` says.
 ///
 /// Shapes      x [inputs, groups * depth] and y [outputs, groups * columns] with the given row strides; a residual has
 ///             y's stride
 /// Execution   A row's sum starts from its bias; the pairs of the middle tap come first, then the taps in their order,
-///             channels in theirs.
+///             channels in theirs. Where there are many weights a task is one block of columns of a tile, and all tiles
+///             of a block come before the next.
 template <class T> void product(cpu& e, const pair_lists& l, const weight_panels<T>& w, const T* x, idx x_stride,
                                 const T* bias, T* y, idx y_stride, const row_epilogue<T>& finish = {}) {
-  const idx columns = w.groups * w.blocks.columns;
-  parallel_for(e, l.tiles(), 1, [&](idx t, idx) {
-    const bool empty = l.taps == 0 || w.depth == 0, writes = !empty && first_tap_writes(l, t);
-    if (!writes) { start_tile(l, t, bias, y, y_stride, columns); }
-    for (idx g = 0; g < (empty ? 0 : w.groups); ++g) {
-      for (idx b = 0; b < w.blocks.count(); ++b) {
-        multiply_tile(l, t, w, g, b, x, x_stride, bias, writes, y, y_stride);
-        if (finish.nothing()) { continue; }
-        const idx first = w.blocks.first(b) * w.blocks.lanes, last = w.blocks.first(b + 1) * w.blocks.lanes;
-        finish_tile(l, t, finish, y, y_stride, g * w.blocks.columns + first, std::min(last, w.blocks.columns) - first);
-      }
+  const idx blocks = w.groups * w.blocks.count(), tiles = l.tiles();
+  if (blocks == 0) { return; }
+  const bool empty = l.taps == 0 || w.depth == 0;
+  const idx at_once = w.data.size() * static_cast<idx>(sizeof(T)) <= most_weight_bytes ? blocks : 1;
+  parallel_for(e, tiles * (blocks / at_once), 1, [&](idx task, idx) {
+    const idx t = task % tiles, begin = task / tiles * at_once;
+    const bool writes = !empty && first_tap_writes(l, t);
+    for (idx i = begin; i < begin + at_once; ++i) {
+      const idx g = i / w.blocks.count(), b = i % w.blocks.count(), first = w.blocks.first(b) * w.blocks.lanes;
+      const idx column = g * w.blocks.columns + first;
+      const idx used = std::min(w.blocks.first(b + 1) * w.blocks.lanes, w.blocks.columns) - first;
+      if (!writes) { start_tile(l, t, bias == nullptr ? nullptr : bias + column, y + column, y_stride, used); }
+      if (!empty) { multiply_tile(l, t, w, g, b, x, x_stride, bias, writes, y, y_stride); }
+      if (!finish.nothing()) { finish_tile(l, t, finish, y, y_stride, column, used); }
     }
-    if (empty && !finish.nothing()) { finish_tile(l, t, finish, y, y_stride, 0, columns); }
   });
 }
 
