@@ -152,7 +152,7 @@ struct project_op {
   }
   auto backward(cpu& e, const saved& s, const tensor<double, 2>& d) const {
     using plan = splat::moment_plan<config>;
-    auto moments = zeros<double, 2>(e, {s.p.count(), plan::count});
+    auto moments = zeros<double, 2>(e, {s.p.count(), plan::row});
     for (int v = 0; v < rig.size(); ++v) {
       for (idx g = 0; g < s.s.count(); ++g) {
         const idx i = record_of(s.p, v, g), row = v * s.s.count() + g;

@@ -15,7 +15,7 @@ namespace sqs::splat {
 
 /// Output of `blend_backward`.
 template <class T> struct blend_gradients {
-  tensor<T, 2> moments;    ///< [M, moment_plan::count]
+  tensor<T, 2> moments;    ///< [M, moment_plan::row], of which the first `count` mean something
   tensor<T, 2> background; ///< [V,C]
   bool finite = true;      ///< no NaN or Inf came in
 };
@@ -35,18 +35,20 @@ template <raster_config Config, class Tile, class T> void write_moments(const T*
     *to++ = d;
   }
   to = std::copy_n(total + Tile::value_at, plan::near_colours, to);
-  std::copy_n(total + Tile::feature_at, plan::features, to);
+  to = std::copy_n(total + Tile::feature_at, plan::features, to);
+  std::fill(to, out + moment_plan<Config>::row, T(0));
 }
 
 } // namespace detail
 
-/// Entries of the lists whose sums are held at once: few enough for the second-level cache.
-inline constexpr idx entries_of_group = idx{1} << 15;
+/// Entries of the lists whose sums are held at once: few enough to leave the second-level cache room for the records.
+template <raster_config Config, class T>
+inline constexpr idx entries_of_group = std::max(1 << 10, (1 << 19) / (moment_plan<Config>::row * int{sizeof(T)}));
 
 /// Gradients of nothing: what `blend_backward` adds to.
 template <raster_config Config, class T>
 blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const tile_grid& grid) {
-  return {zeros<T, 2>(e, {p.count(), moment_plan<Config>::count}),
+  return {zeros<T, 2>(e, {p.count(), moment_plan<Config>::row}),
           zeros<T, 2>(e, {grid.count, raster_constants<Config, T>::channels}), true};
 }
 
@@ -64,13 +66,13 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
                     const blended<T>& out, const image_gradients<T>& d, blend_gradients<T>& sum) {
   using k = raster_constants<Config, T>;
   using tile_type = detail::backward_tile<k, T>;
-  constexpr int width = moment_plan<Config>::count;
+  constexpr int width = moment_plan<Config>::row;
   const idx tiles = bins.last_tile - bins.first_tile;
   constexpr int words = detail::tile_shape<k, T>::words;
   // Tiles go in groups whose sums stay in the cache until they are added up.
   const auto list = [&](idx t) { return bins.begin.data()[t]; };
   const auto group_end = [&](idx t) {
-    const idx most = list(t) + entries_of_group;
+    const idx most = list(t) + entries_of_group<Config, T>;
     do { ++t; } while (t < tiles && list(t + 1) <= most);
     return t;
   };
@@ -99,9 +101,8 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
       const int count = pixels.chosen;
       if (count == 0) { break; }
       batch.fill(p.records.data(), record, count, colours.data(), at);
-      pixels.add(batch);
       T total[batch.size * tile_type::sums + 16];
-      sums_of(pixels.sum[0], count * tile_type::sums, total);
+      pixels.add(batch, total);
       for (int j = 0; j < count; ++j) {
         detail::write_moments<Config, tile_type>(total + j * tile_type::sums, batch.depth[j],
                                                  entry_sums.data() + (i + j) * width);

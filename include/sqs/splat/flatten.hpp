@@ -42,6 +42,8 @@ template <raster_config Config> struct moment_plan {
   using k = raster_constants<Config, float>;
   static constexpr int absgrad = 6, depth = absgrad + (k::absgrad ? 2 : 0), colours = depth + (k::depth != 0 ? 1 : 0),
                        count = colours + k::channels;
+  /// Numbers a record has in memory: long rows begin with a cache line.
+  static constexpr int row = count <= 16 ? count : (count + 15) / 16 * 16;
 };
 
 namespace detail {

@@ -135,7 +135,7 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
     for (int l = 0; l < n; ++l) {
       const idx r = i + std::min(l, here - 1);
       index[l] = p.records.data()[r].gaussian;
-      moment[l] = blend.moments.data() + r * plan::count;
+      moment[l] = blend.moments.data() + r * plan::row;
       if (l < here && p.boxes.data()[r].visible()) { real |= 1u << l; }
     }
     if (real == 0) { return; }

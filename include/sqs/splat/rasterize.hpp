@@ -174,10 +174,10 @@ template <raster_config Config = raster_config{}> struct rasterizer {
                               bytes(grid.tiles(), 16) +
                               bytes(detail::counting_room(grid, grid.count, detail::most_strips), 4);
     // A group's sums, or those of the longest list, which holds no Gaussian twice.
-    const idx summed = std::min(intersections, std::max(entries_of_group, std::min(gaussians, records)));
+    const idx summed = std::min(intersections, std::max(entries_of_group<Config, T>, std::min(gaussians, records)));
     const std::size_t slots =
-        bytes(summed, 4 + moment_plan<Config>::count * sizeof(T)) + bytes(grid.tiles(), 5 + k::channels * sizeof(T));
-    const std::size_t moments = bytes(records * moment_plan<Config>::count, sizeof(T));
+        bytes(summed, 4 + moment_plan<Config>::row * sizeof(T)) + bytes(grid.tiles(), 5 + k::channels * sizeof(T));
+    const std::size_t moments = bytes(records * moment_plan<Config>::row, sizeof(T));
     const std::size_t gradients = bytes(gaussians * (11 + k::columns), sizeof(T));
     const std::size_t slack = std::size_t{1} << 16; // rounding of blocks, and per-view numbers
     return {images + projected + candidates + sorted + lists + slack, slots + moments + gradients + slack};

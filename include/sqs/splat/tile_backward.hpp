@@ -42,16 +42,19 @@ template <class K, class T> struct backward_tile {
   struct pair {
     cell alpha;
     [[no_unique_address]] maybe_array<cell, (K::cut_width > T(0)) ? 1 : 0, 0> slope;
-    /// features . dImage; once the recursion has passed, the weight.
-    [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : 1, 1> along;
   };
-  static constexpr int most_pairs = batch_type::size * shape::cells;
+  /// Entries of a batch that are replayed together: all of it, or as many as leave the cells' features their place in the
+  /// first-level cache.
+  static constexpr int together = plan::features == 0 ? batch_type::size : 4;
+  static constexpr int most_pairs = together * shape::cells;
   state cells[shape::cells];
   bool open_cells[shape::cells];
-  number sum[batch_type::size][sums];
+  number sum[together][sums];
+  /// Of the cells of one Gaussian: features . dImage; once the recursion has passed, the weight.
+  [[no_unique_address]] maybe_array<cell, plan::features == 0 ? 0 : shape::cells, 2> along;
   pair pairs[most_pairs + shape::together];
   std::int32_t pair_entry[most_pairs + 16], pair_cell[most_pairs + 16];
-  int first_pair[batch_type::size + 1];
+  int first_pair[together + 1];
   int chosen = 0;
   std::uint16_t words[batch_type::size + 1][shape::words]; ///< the cells each of those chosen reaches
 
@@ -109,16 +112,20 @@ template <class K, class T> struct backward_tile {
     }
     return i;
   }
-  /// Replays the batch of those chosen: sum[i] takes the sums of entry i.
-  void add(batch_type& batch) {
+  /// Replays the batch of those chosen; writes their sums, `sums` numbers each, and up to fifteen numbers after the last.
+  void add(batch_type& batch, T* total) {
     fetch_next_rows();
     batch.place();
-    list_pairs();
-    find_alphas(batch);
-    for (int i = 0; i < batch.count; ++i) {
-      if constexpr (plan::features > 0) { features_along(i, batch); }
-      replay(i, batch);
-      if constexpr (plan::features > 0) { feature_sums(i); }
+    for (int first = 0; first < batch.count; first += together) {
+      const int count = std::min(together, batch.count - first);
+      list_pairs(first, count);
+      find_alphas(batch, count);
+      for (int i = 0; i < count; ++i) {
+        if constexpr (plan::features > 0) { features_along(i, batch.features[first + i]); }
+        replay(i, first + i, batch);
+        if constexpr (plan::features > 0) { feature_sums(i); }
+      }
+      sums_of(sum[0], count * sums, total + first * sums);
     }
     for (int c = 0; c < shape::cells; ++c) {
       auto& s = cells[c];
@@ -257,21 +264,21 @@ private:
     for (int r = 0; r < shape::registers; ++r) { sum = sum + a.r[r]; }
   }
 
-  void list_pairs() {
+  void list_pairs(int first, int count) {
     int n = 0;
-    for (int i = 0; i < chosen; ++i) {
+    for (int i = 0; i < count; ++i) {
       first_pair[i] = n;
       for (int w = 0; w < shape::words; ++w) {
-        std::fill_n(pair_entry + n, 16, i); // as many as there may be: the next Gaussian overwrites what was too many
-        n += store_bits(words[i][w], 16 * w, pair_cell + n);
+        std::fill_n(pair_entry + n, 16, first + i); // as many as there may be: the next overwrites what was too many
+        n += store_bits(words[first + i][w], 16 * w, pair_cell + n);
       }
     }
-    first_pair[chosen] = n;
+    first_pair[count] = n;
     std::fill_n(pair_entry + n, shape::together, batch_type::nothing);
     std::fill_n(pair_cell + n, shape::together, 0);
   }
-  void find_alphas(const batch_type& batch) {
-    for (int p = 0; p < first_pair[batch.count]; p += shape::together) {
+  void find_alphas(const batch_type& batch, int count) {
+    for (int p = 0; p < first_pair[count]; p += shape::together) {
       const std::int32_t* entries = pair_entry + p;
       pack a, s;
       evaluate(
@@ -285,34 +292,34 @@ private:
       }
     }
   }
-  /// The recursion over the cells of one Gaussian.
+  /// The recursion over the cells of one Gaussian, number `i` of those together and `of` of the batch.
   ///
   /// Of the moments, with d = (middle of the cell - centre) + (offset u, v in the cell), only the sums of g times
   /// 1, a, b, a^2, a b, b^2 with (a, b) = middle - centre are kept pixel by pixel; u and v are put in at the end.
-  SQS_INLINE void replay(int i, const batch_type& batch) {
+  SQS_INLINE void replay(int i, int of, const batch_type& batch) {
     T a[shape::cells], b[shape::cells], aa[shape::cells], ab[shape::cells], bb[shape::cells];
     for (int c = 0; c < shape::cells; ++c) {
-      a[c] = batch.x0 + T(c % shape::across * shape::edge + 2) - batch.x[i];
-      b[c] = batch.y0 + T(c / shape::across * shape::edge + 2) - batch.y[i];
+      a[c] = batch.x0 + T(c % shape::across * shape::edge + 2) - batch.x[of];
+      b[c] = batch.y0 + T(c / shape::across * shape::edge + 2) - batch.y[of];
       aa[c] = a[c] * a[c], ab[c] = a[c] * b[c], bb[c] = b[c] * b[c];
     }
     cell s0(0), sa(0), sb(0), saa(0), sab(0), sbb(0);
     number total[plan::fused + 3]{}; // and two of absgrad, one of the median
     T value[plan::fused];
-    for (int c = 0; c < plan::fused; ++c) { value[c] = batch.value[c][i]; }
+    for (int c = 0; c < plan::fused; ++c) { value[c] = batch.value[c][of]; }
     for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
       const int at = pair_cell[p];
       state& s = cells[at];
       const cell alpha = pairs[p].alpha, t = s.t;
-      const blend_step<K, cell> step(alpha, t);
+      const blend_step<K, cell> blended(alpha, t);
       cell toward = s.d_value[0] * value[0];
       SQS_UNROLL
       for (int c = 1; c < plan::fused; ++c) { toward = fma(s.d_value[c], cell(value[c]), toward); }
-      if constexpr (plan::features > 0) { toward = toward + pairs[p].along[0]; }
-      const cell rest = fma(-step.weight, toward, s.rest);
+      if constexpr (plan::features > 0) { toward = toward + along[p - first_pair[i]]; }
+      const cell rest = fma(-blended.weight, toward, s.rest);
       const cell d_alpha = fma(-rest, reciprocal(cell(1) - alpha), t * toward);
-      s.t = step.next, s.rest = rest;
-      const auto moves = step.open & (alpha < cell(K::alpha_max));
+      s.t = blended.next, s.rest = rest;
+      const auto moves = blended.open & (alpha < cell(K::alpha_max));
       cell d = alpha * d_alpha;
       if constexpr (K::cut_width > T(0)) { d = pairs[p].slope[0] * d_alpha; }
       d = select(moves, d, cell(0));
@@ -320,13 +327,13 @@ private:
       sa = fma(d, cell(a[at]), sa), sb = fma(d, cell(b[at]), sb);
       saa = fma(d, cell(aa[at]), saa), sab = fma(d, cell(ab[at]), sab), sbb = fma(d, cell(bb[at]), sbb);
       SQS_UNROLL
-      for (int c = 0; c < plan::fused; ++c) { accumulate(total[c], step.weight, s.d_value[c]); }
-      if constexpr (K::absgrad) { add_absolute(batch, i, d, a[at], b[at], total + plan::fused); }
+      for (int c = 0; c < plan::fused; ++c) { accumulate(total[c], blended.weight, s.d_value[c]); }
+      if constexpr (K::absgrad) { add_absolute(batch, of, d, a[at], b[at], total + plan::fused); }
       if constexpr (K::median) {
-        const auto crossing = step.open & (t >= cell(0.5)) & (step.next < cell(0.5));
+        const auto crossing = blended.open & (t >= cell(0.5)) & (blended.next < cell(0.5));
         accumulate(total[plan::fused + 2], select(crossing, s.d_median[0], cell(0)));
       }
-      if constexpr (plan::features > 0) { pairs[p].along[0] = step.weight; }
+      if constexpr (plan::features > 0) { along[p - first_pair[i]] = blended.weight; }
     }
     const cell u = shape::offset_x(), v = shape::offset_y();
     const cell moments[6] = {s0,
@@ -360,23 +367,22 @@ private:
   static constexpr int chunk = parts == 0 ? 1 : (plan::features + parts - 1) / parts,
                        whole = plan::features / chunk * chunk;
   /// along = features . dImage for every cell of a Gaussian.
-  void features_along(int i, const batch_type& batch) {
-    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) { pairs[p].along[0] = cell(0); }
+  void features_along(int i, const T* features) {
     if constexpr (whole > 0) {
-      for (int c = 0; c < whole; c += chunk) { add_along<chunk>(i, batch, c); }
+      for (int c = 0; c < whole; c += chunk) { add_along<chunk>(i, features, c); }
     }
-    if constexpr (plan::features > whole) { add_along<plan::features - whole>(i, batch, whole); }
+    if constexpr (plan::features > whole) { add_along<plan::features - whole>(i, features, whole); }
   }
-  template <int Channels> void add_along(int i, const batch_type& batch, int first) {
+  template <int Channels> SQS_INLINE void add_along(int i, const T* features, int first) {
     number f[Channels];
     SQS_UNROLL
-    for (int c = 0; c < Channels; ++c) { f[c] = number(batch.features[i][first + c]); }
-    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+    for (int c = 0; c < Channels; ++c) { f[c] = number(features[first + c]); }
+    for (int p = first_pair[i], j = 0; p < first_pair[i + 1]; ++p, ++j) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
-      cell even = pairs[p].along[0], odd(0); // two sums, for the latency
+      cell even = first == 0 ? cell(0) : along[j], odd(0); // two sums, for the latency
       SQS_UNROLL
       for (int c = 0; c < Channels; ++c) { (c % 2 == 0 ? even : odd) = fma(d[c], cell(f[c]), c % 2 == 0 ? even : odd); }
-      pairs[p].along[0] = even + odd;
+      along[j] = even + odd;
     }
   }
   /// d(features) = weight * dImage, summed over the cells of a Gaussian.
@@ -388,9 +394,9 @@ private:
   }
   template <int Channels> void sum_features(int i, int first) {
     number total[Channels]{};
-    for (int p = first_pair[i]; p < first_pair[i + 1]; ++p) {
+    for (int p = first_pair[i], j = 0; p < first_pair[i + 1]; ++p, ++j) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
-      const cell w = pairs[p].along[0];
+      const cell w = along[j];
       SQS_UNROLL
       for (int c = 0; c < Channels; ++c) { accumulate(total[c], w, d[c]); }
     }
