@@ -8,6 +8,8 @@
 #include <sqs/sparse/detail/row_math.hpp>
 #include <sqs/sparse/pair_lists.hpp>
 
+#include <utility>
+
 namespace sqs::sparse {
 
 /// What is kept of several rows, channel by channel.
@@ -25,7 +27,8 @@ enum class pooling {
 ///             divided by the number of rows. The plan must hold no pair (in, out) twice; those of `make_..._plan` do not.
 /// Execution   Tasks of one tile of the plan; an output takes its pairs in order of the taps.
 /// Errors      precondition_error if x has another number of rows than the plan.
-/// Cost        One row of traffic per pair each way; the maximum keeps 4 bytes per number for its way back.
+/// Cost        One row of traffic per pair each way, and 4 bytes for every pair and output; the maximum keeps 4 bytes per
+///             number for its way back.
 /// Source      Semantics of spconv's pools but for two of its slips: maxima start from nothing, not from 0, and the
 ///             gradient of a mean is divided by the count.
 struct pooling_op {
@@ -83,17 +86,24 @@ private:
     expects(x.extent(0) == l.inputs, "sqs::sparse::pooling_op: x has ", x.extent(0), " rows, the plan ", l.inputs,
             "; use the plan made for these sites");
     auto y = empty<T, 2>(e, {l.outputs, c});
-    auto next = empty<idx, 1>(e, {l.tiles() * l.taps}); // of each list the pair that has not been read yet
+    // The inputs of a tile's lists one output after the other, each output's in order of the taps.
+    auto input = empty<std::int32_t, 1>(e, {l.pairs()}), behind = empty<std::int32_t, 1>(e, {l.outputs});
+    std::int32_t* const last = behind.data(); // of an output, past its last input
     parallel_for(e, l.tiles(), 1, [&](idx t, idx) {
-      idx* const from = next.data() + t * l.taps;
-      std::copy_n(l.begin.data() + t * l.taps, l.taps, from);
+      const idx begin = l.begin.data()[t * l.taps], end = l.begin.data()[(t + 1) * l.taps];
+      std::int32_t* const inputs = input.data() + begin;
+      each_output(l, t, [&](idx out) { last[out] = 0; });
+      each_pair(l, t, [&](idx, idx out) { ++last[out]; });
+      std::int32_t sum = 0;
+      each_output(l, t, [&](idx out) { sum += std::exchange(last[out], sum); });
+      each_pair(l, t, [&](idx in, idx out) { inputs[last[out]++] = static_cast<std::int32_t>(in); });
+      idx i = 0;
       each_output(l, t, [&](idx out) {
         output_row<T> r{y.data() + out * c, s.winner ? s.winner.data() + out * c : nullptr, c};
-        each_input(l, t, out, from, [&](idx p) {
-          const idx in = l.input.data()[p];
-          fetch(x.data(), l, p, c);
-          take(r, x.data() + in * c, in);
-        });
+        for (; i < last[out]; ++i) {
+          fetch_row(x.data() + inputs[std::min(i + 4, end - begin - 1)] * c, c); // soon to come
+          take(r, x.data() + inputs[i] * c, inputs[i]);
+        }
         finish(r);
         if (s.count) { s.count.data()[out] = static_cast<std::int32_t>(r.count); }
       });
@@ -106,8 +116,7 @@ private:
     std::int32_t* winner;
     idx channels, count = 0;
   };
-  template <class T> void take(output_row<T>& r, const T* x, idx in) const {
-    const auto name = static_cast<std::int32_t>(in);
+  template <class T> void take(output_row<T>& r, const T* x, std::int32_t name) const {
     const bool is_first = r.count++ == 0;
     if (kind != pooling::max) {
       if (is_first) { std::fill_n(r.y, r.channels, T(0)); }
@@ -134,19 +143,8 @@ private:
     const idx behind = std::min(l.outputs, (tile + 1) * l.tile);
     for (idx i = tile * l.tile; i < behind; ++i) { f(l.order ? l.order.data()[i] : i); }
   }
-  /// Calls f(pair) for the pairs of one output, in order of the taps; outputs are asked for in the order of the lists.
-  template <class F> static void each_input(const pair_lists& l, idx tile, idx out, idx* next, F&& f) {
-    const idx* const behind = l.begin.data() + tile * l.taps + 1;
-    const std::int32_t* const output = l.output.data();
-    for (idx k = 0; k < l.taps; ++k) {
-      for (; next[k] < behind[k] && output[next[k]] == out; ++next[k]) { f(next[k]); }
-    }
-  }
-  /// Fetches the row of a pair that soon comes.
-  template <class T> static void fetch(const T* x, const pair_lists& l, idx pair, idx channels) {
-    constexpr idx line = 64 / sizeof(T), ahead = 4;
-    const T* const there = x + l.input.data()[std::min(pair + ahead, l.pairs() - 1)] * channels;
-    for (idx j = 0; j < channels; j += line) { __builtin_prefetch(there + j); }
+  template <class T> static void fetch_row(const T* row, idx channels) {
+    for (idx c = 0; c < channels; c += 64 / idx{sizeof(T)}) { __builtin_prefetch(row + c); }
   }
   /// Calls f(input, output) for the pairs of a tile, in order of the taps.
   template <class F> static void each_pair(const pair_lists& l, idx tile, F&& f) {

@@ -50,13 +50,16 @@ struct open_words {
 /// Where the coordinates of an axis go at a tap: `axis_rule::input` without a division where the stride is a power of two.
 struct axis_reach {
   axis_rule rule;
-  int shift; ///< of a division by the stride, -1 if it is none
+  int shift;                ///< of a division by the stride, -1 if it is none
+  std::uint64_t places = 0; ///< bits 0, stride, 2 stride, ...
 
   explicit axis_reach(const axis_rule& r)
       : rule(r),
         shift(std::has_single_bit(static_cast<std::uint64_t>(r.stride))
                   ? std::countr_zero(static_cast<std::uint64_t>(r.stride))
-                  : -1) {}
+                  : -1) {
+    for (idx i = 0; i < 64; i += r.stride) { places |= std::uint64_t{1} << i; }
+  }
   /// a / stride, rounded down.
   idx quotient(idx a) const {
     if (shift >= 0) { return a >> shift; }
@@ -78,7 +81,7 @@ struct axis_reach {
   std::uint64_t every(std::uint64_t m) const {
     if (shift < 0) {
       std::uint64_t bits = 0;
-      for (idx i = 0, j = 0; i < 64; i += rule.stride, ++j) { bits |= (m >> i & 1) << j; }
+      for (m &= places; m != 0; m &= m - 1) { bits |= std::uint64_t{1} << (std::countr_zero(m) / rule.stride); }
       return bits;
     }
     for (int halvings = std::min(shift, 6); halvings > 0; --halvings) { // the bits at even places move together

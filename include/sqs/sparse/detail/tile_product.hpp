@@ -3,8 +3,9 @@
 /// \file
 /// The product of sparse convolutions: rows of x times panels of weights, added to the rows of y a pair list names.
 ///
-/// A block of sums stays in registers while all channels of x pass by: it comes from the rows of y and returns to them.
-/// Nothing is gathered into buffers; a tile's rows of y stay in the cache from the first tap to the last.
+/// A block of sums stays in registers while channels of x pass by, all of them or as many as the weights leave room for in
+/// the first-level cache: it comes from the rows of y and returns to them. Nothing is gathered into buffers; a tile's rows
+/// of y stay in the cache from the first tap to the last.
 
 #include <sqs/sparse/detail/panels.hpp>
 #include <sqs/sparse/detail/row_epilogue.hpp>
@@ -234,7 +235,7 @@ template <class T> void multiply_tile(const pair_lists& l, idx t, const weight_p
 /// must stay in the second-level cache beside the tile's rows.
 inline constexpr idx most_weight_bytes = 1 << 20;
 
-/// y = x W over all pairs, plus `bias` (null: none), in tasks of one tile; then what `finish` says.
+/// y = x W over all pairs, plus `bias` (null: none); then what `finish` says.
 ///
 /// Shapes      x [inputs, groups * depth] and y [outputs, groups * columns] with the given row strides; a residual has
 ///             y's stride
