@@ -6,7 +6,8 @@ usage: check_layers.py [ROOT]      ROOT is the folder that holds include/sqs (de
 
 Fails on: an edge to a higher layer or to another folder of the same layer; a stage that includes anything but the
 vocabulary of an upstream stage; a cycle; a .hpp that includes a .cuh; a detail/ header used outside its folder; a
-relative include; a third-party header outside its seam; an include of a header that does not exist.
+relative include; a third-party header outside its seam; an include of a header that does not exist; a test that
+picks its own temporary file (tests run beside each other, so a fixed name is shared: tests/support/scratch.hpp).
 """
 import pathlib
 import re
@@ -49,6 +50,7 @@ SEAMS = [
 ]
 # A vocabulary header holds types and pointwise functions: it names no executor and applies no op.
 MACHINERY = re.compile(r"\bexecutor\b|\b(cpu|cuda)\s*&|\bapply\(")
+OWN_TEMPORARY = re.compile(r"\btemp_directory_path\b|\bTempDir\b|\btmpnam\b|\bmkdtemp\b")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -145,7 +147,14 @@ def check(root):
     cycle = find_cycle(edges)
     if cycle:
         problems.append("cycle: " + " -> ".join(cycle))
-    return problems, len(texts)
+    return problems + check_tests(pathlib.Path(root)), len(texts)
+
+
+def check_tests(root):
+    """Only the scratch folder itself may ask where temporary files go."""
+    sources = sorted(p for p in (root / "tests").rglob("*") if p.suffix in (".cpp", ".hpp", ".cu", ".cuh"))
+    return [f"{p.relative_to(root).as_posix()} picks its own temporary file; use tests/support/scratch.hpp"
+            for p in sources if p.name != "scratch.hpp" and OWN_TEMPORARY.search(p.read_text(encoding="utf-8"))]
 
 
 def main():

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "../support/scratch.hpp"
+
 #include <sqs/core/file.hpp>
 
 #include <gmock/gmock.h>
@@ -13,15 +15,8 @@ using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 namespace fs = std::filesystem;
 
-/// A folder of its own for each test, removed at the end.
-struct scratch {
-  fs::path root = fs::temp_directory_path() /
-                  sqs::concat("sqs_", ::testing::UnitTest::GetInstance()->current_test_info()->name(), "_", ::getpid());
-  scratch() {
-    fs::remove_all(root);
-    fs::create_directories(root);
-  }
-  ~scratch() { fs::remove_all(root); }
+struct scratch : sqs::test::scratch_folder {
+  const fs::path& root = path();
   std::size_t files() const {
     return static_cast<std::size_t>(std::distance(fs::directory_iterator(root), fs::directory_iterator{}));
   }

@@ -3,6 +3,7 @@
 #include "whole_nuscenes.hpp"
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 namespace check_faults_test {
 
@@ -12,10 +13,8 @@ using sqs_test::whole_nuscenes;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
 TEST(check_faults, sweeps_without_content) {
-  const whole_nuscenes tiny(test_name());
+  const whole_nuscenes tiny;
   tiny.check();
   tiny.write_lidar("samples/LIDAR_TOP/0.pcd.bin", std::vector<float>(500, 0));
   tiny.write_lidar("samples/LIDAR_TOP/1.pcd.bin", {1, 2, 3, 4, 5, 1, 2, 3, 9, 6});
@@ -30,7 +29,7 @@ TEST(check_faults, sweeps_without_content) {
 }
 
 TEST(check_faults, links_in_a_circle) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   // a1 -> a0 -> a1 forwards, and d00 before itself.
   tiny.spoil("sample_annotation", R"("prev":"a0","next":"")", R"("prev":"a0","next":"a0")")
       .spoil("sample_data", R"("prev":"")", R"("prev":"d00")")
@@ -44,7 +43,7 @@ TEST(check_faults, links_in_a_circle) {
 }
 
 TEST(check_faults, two_circles_and_a_tail_are_counted) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   std::string rows;
   // 0 -> 1 -> 2 -> 1; 3 -> 4 -> 5 -> 3; 6 -> end; 7 -> 6.
   const std::array<const char*, 8> next{"t1", "t2", "t1", "t4", "t5", "t3", "", "t6"};
@@ -58,7 +57,7 @@ TEST(check_faults, two_circles_and_a_tail_are_counted) {
 }
 
 TEST(check_faults, lenses_that_are_none) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   tiny.spoil("calibrated_sensor", "[10,0,4]", "[-10,0,4]")
       .spoil("calibrated_sensor", "[10,0,4],[0,10,2]", "[10,0,4],[0,0,2]");
   const auto r = tiny.check();
@@ -70,7 +69,7 @@ TEST(check_faults, lenses_that_are_none) {
 }
 
 TEST(check_faults, labels_without_their_masks) {
-  const whole_nuscenes tiny(test_name());
+  const whole_nuscenes tiny;
   tiny.check();
   auto labels = sqs::occupancy_labels::empty(sqs::occ3d_grid, 17);
   for (const char* token : {"s0", "s1"}) {
@@ -89,7 +88,7 @@ TEST(check_faults, labels_without_their_masks) {
 }
 
 TEST(check_faults, folders_behind_links) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   tiny.check();
   const fs::path disk = tiny.root.string() + "_disk";
   fs::remove_all(disk);
@@ -110,7 +109,7 @@ TEST(check_faults, folders_behind_links) {
 }
 
 TEST(check_faults, links_of_labels_and_tables_that_lead_nowhere) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   tiny.check();
   fs::create_directory_symlink("/no/such/disk", tiny.root / "gts");
   const auto r = tiny.check();
@@ -134,7 +133,7 @@ TEST(check_faults, sweeps_of_a_single_point_that_is_zero) {
 }
 
 TEST(check_faults, samples_that_their_scene_does_not_reach) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   ASSERT_TRUE(tiny.check().good());
   tiny.spoil("sample", R"("next":"s1")", R"("next":"")");
   EXPECT_THAT(all_of(tiny.check()), HasSubstr("sample.json: 'prev' and 'next' of 1 records are not answered by the "
@@ -142,7 +141,7 @@ TEST(check_faults, samples_that_their_scene_does_not_reach) {
 }
 
 TEST(check_faults, labels_cut_short_show_without_reading_them) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   tiny.check();
   const sqs::check_options quick{.decode = false};
   const auto labels = sqs::occupancy_labels::empty(sqs::occ3d_grid, sqs::occupancy_free);
@@ -198,7 +197,7 @@ std::string verdict(const fs::path& folder) {
 }
 
 TEST(check_faults, folders_that_are_not_the_data_set) {
-  const whole_nuscenes tiny(test_name());
+  const whole_nuscenes tiny;
   tiny.check();
   const auto root = tiny.root.string();
   EXPECT_EQ(verdict(tiny.root / "v1.0-mini"), root +
@@ -207,8 +206,8 @@ TEST(check_faults, folders_that_are_not_the_data_set) {
                                                   root + "\n");
   EXPECT_EQ(verdict(root + "/v1.0-mini/scene.json"),
             root + "/v1.0-mini/scene.json is no folder\n    dataset_check " + root + "/v1.0-mini\n");
-  const fs::path above = root + "_above";
-  fs::remove_all(above);
+  const sqs::test::scratch_folder folder;
+  const fs::path above = folder.path();
   fs::create_directories(above / "stopped/town");
   std::ofstream(above / "stopped" / sqs::detail::town_marker) << "a town\nmake_town --scenes 3\n";
   fs::create_directory_symlink(root + "_gone", above / "link");
@@ -222,7 +221,6 @@ TEST(check_faults, folders_that_are_not_the_data_set) {
   EXPECT_THAT(verdict(above), HasSubstr("    mkdir -p " + above.string() + " && tar -xzf v1.0-mini.tgz -C "));
   fs::create_directory_symlink(tiny.root, above / "nuscenes");
   EXPECT_THAT(verdict(above), HasSubstr("    dataset_check " + above.string() + "/nuscenes\n"));
-  fs::remove_all(above);
 }
 
 } // namespace check_faults_test

@@ -14,8 +14,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
 /// The only problem of the set, after the folder of the tables; its command unpacks the tables.
 std::string problem_in(const whole_nuscenes& set) {
   const auto r = set.check();
@@ -28,7 +26,7 @@ std::string problem_in(const whole_nuscenes& set) {
 }
 /// ... when one text in one table is another.
 std::string problem_with(const char* table, const std::string& from, const std::string& to) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.spoil(table, from, to);
   return problem_in(set);
 }
@@ -49,7 +47,7 @@ TEST(check_lists, the_ends_that_scenes_and_instances_name) {
 }
 
 TEST(check_lists, ends_of_an_instance_that_has_no_record) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.spoil("instance", R"([{"token":"i",)",
             R"([{"token":"j","nbr_annotations":0,"first_annotation_token":"a0","last_annotation_token":"a1",
                  "category_token":"c"},{"token":"i",)");
@@ -86,18 +84,18 @@ TEST(check_lists, links_that_are_not_answered) {
 }
 
 TEST(check_lists, lists_that_are_cut_on_both_sides) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.spoil("sample_data", R"("next":"d31")", R"("next":"")").spoil("sample_data", R"("prev":"d30")", R"("prev":"")");
   EXPECT_EQ(problem_in(set), "sample_data.json: the records of one sensor or scene are not one list: 1 begin a list "
                              "again, first record 7");
-  whole_nuscenes boxes(test_name());
+  whole_nuscenes boxes;
   boxes.spoil("sample_annotation", R"("next":"a1")", R"("next":"")")
       .spoil("sample_annotation", R"("prev":"a0")", R"("prev":"")");
   EXPECT_THAT(problem_in(boxes), HasSubstr("the records of one instance are not one list: 1 begin a list again"));
 }
 
 TEST(check_lists, lists_that_lead_into_another) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   // d00 -> d11 -> end and d10 -> d01 -> end: every link is answered, by the wrong camera.
   for (const auto& [from, to] : std::map<std::string, std::string>{{R"("next":"d01")", R"("next":"d11")"},
                                                                    {R"("prev":"d00")", R"("prev":"d1x")"},
@@ -116,14 +114,14 @@ TEST(check_lists, lists_that_run_back_in_time) {
             "sample.json: 1 values of 'next' lead back in time, first in record 1: from 1000000 to 999999");
   EXPECT_EQ(problem_with("sample_data", R"("timestamp":10001)", R"("timestamp":9)"),
             "sample_data.json: 1 values of 'next' lead back in time, first in record 0: from 10000 to 9");
-  whole_nuscenes set(test_name()); // two of one moment are no fault
+  whole_nuscenes set; // two of one moment are no fault
   set.spoil("sample", R"("timestamp":1500000)", R"("timestamp":1000000)");
   EXPECT_TRUE(set.check().good()) << all_of(set.check());
 }
 
 TEST(check_lists, names_that_occur_twice) {
   const auto twice = [&](const char* table, const std::string& rows) {
-    whole_nuscenes set(test_name());
+    whole_nuscenes set;
     set.tables[table] = rows;
     return problem_in(set);
   };
@@ -141,13 +139,13 @@ TEST(check_lists, names_that_occur_twice) {
 TEST(check_lists, fields_that_some_records_lack) {
   EXPECT_EQ(problem_with("sample", R"(,"scene_token":"sc")", ""),
             "sample.json: 1 of 2 records have no 'scene_token', first record 0");
-  whole_nuscenes set(test_name()); // nobody has it: a set that was converted without
+  whole_nuscenes set; // nobody has it: a set that was converted without
   set.spoil("sample", R"(,"scene_token":"sc")", "").spoil("sample", R"(,"scene_token":"sc")", "");
   EXPECT_TRUE(set.check().good()) << all_of(set.check());
 }
 
 TEST(check_lists, visibilities_that_lead_nowhere) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.tables["visibility"] = R"([{"token":"1","level":"v0-40"}])";
   set.spoil("sample_annotation", R"("prev":"","next":"a1")", R"("visibility_token":"1","prev":"","next":"a1")")
       .spoil("sample_annotation", R"("prev":"a0","next":"")", R"("visibility_token":"","prev":"a0","next":"")");
@@ -158,7 +156,7 @@ TEST(check_lists, visibilities_that_lead_nowhere) {
 }
 
 TEST(check_lists, lists_of_tokens_that_lead_nowhere) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.tables["attribute"] = R"([{"token":"p","name":"vehicle.parked"}])";
   set.spoil("sample_annotation", R"("prev":"","next":"a1")", R"("attribute_tokens":["p"],"prev":"","next":"a1")")
       .spoil("sample_annotation", R"("prev":"a0","next":"")", R"("attribute_tokens":["p"],"prev":"a0","next":"")");
@@ -166,7 +164,7 @@ TEST(check_lists, lists_of_tokens_that_lead_nowhere) {
   set.tables["attribute"] = "[]"; // readers take it for a set without attributes
   EXPECT_EQ(problem_in(set), "sample_annotation.json: 2 values in 'attribute_tokens' are not in attribute.json "
                              "(dangling tokens), first in record 0");
-  whole_nuscenes logs(test_name() + "_logs");
+  whole_nuscenes logs;
   logs.tables["log"] = R"([{"token":"l","logfile":"x"},{"token":"m","logfile":"y"}])";
   logs.tables["map"] = R"([{"token":"n","filename":"maps/a.png","log_tokens":["l","elsewhere"]}])";
   logs.check();
@@ -178,7 +176,7 @@ TEST(check_lists, lists_of_tokens_that_lead_nowhere) {
 }
 
 TEST(check_lists, files_are_looked_at_beside_tables_that_can_be_read) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.spoil("scene", R"("nbr_samples":2)", R"("nbr_samples":3)");
   set.check();
   fs::remove(set.root / "samples/CAM_BACK/0.jpg");

@@ -13,8 +13,6 @@ using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
-std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
 void write_text(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
@@ -22,7 +20,7 @@ void write_text(const fs::path& path, const std::string& text) {
 
 /// The set of two sweeps of two points each, with their labels.
 struct segmented : whole_nuscenes {
-  explicit segmented(const std::string& name) : whole_nuscenes(name) {
+  segmented() {
     tables["lidarseg"] = "[" + entry("d60") + "," + entry("d61") + "]";
     for (const char* token : {"d60", "d61"}) { write_text(file(token), "\x11\x18"); }
   }
@@ -43,7 +41,7 @@ struct segmented : whole_nuscenes {
 constexpr const char* table_file = "v1.0-mini/lidarseg.json";
 
 TEST(check_lidarseg, labels_that_are_not_those_of_their_sweep) {
-  const segmented set(test_name());
+  const segmented set;
   const auto r = set.check();
   EXPECT_TRUE(r.good()) << all_of(r);
   EXPECT_EQ(r.counts.at("lidarseg files"), 2);
@@ -69,7 +67,7 @@ TEST(check_lidarseg, labels_that_are_not_those_of_their_sweep) {
 }
 
 TEST(check_lidarseg, entries_that_are_missing_or_too_many) {
-  segmented set(test_name());
+  segmented set;
   const auto d60 = segmented::entry("d60"), d61 = segmented::entry("d61");
   const auto with = [&](const std::string& rows) {
     set.tables["lidarseg"] = "[" + rows + "]";
@@ -96,7 +94,7 @@ TEST(check_lidarseg, entries_that_are_missing_or_too_many) {
 }
 
 TEST(check_lidarseg, a_table_that_is_gone_while_its_files_are_there) {
-  segmented set(test_name());
+  segmented set;
   set.check();
   set.tables.erase("lidarseg");
   fs::remove(set.root / table_file);
@@ -105,7 +103,7 @@ TEST(check_lidarseg, a_table_that_is_gone_while_its_files_are_there) {
 }
 
 TEST(check_lidarseg, its_categories_survive_the_repair_of_the_tables) {
-  segmented set(test_name());
+  segmented set;
   set.check();
   set.spoil("scene", R"("nbr_samples":2)", R"("nbr_samples":9)");
   const auto root = set.root.string();
@@ -115,7 +113,7 @@ TEST(check_lidarseg, its_categories_survive_the_repair_of_the_tables) {
 }
 
 TEST(check_maps, that_the_table_names) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.tables["map"] = R"([{"token":"m","filename":"maps/a.png","category":"semantic_prior","log_tokens":[]},
                           {"token":"n","filename":"maps/b.png","category":"semantic_prior","log_tokens":[]}])";
   auto r = set.check();
@@ -147,7 +145,7 @@ constexpr const char* pose = R"([{"utime":1,"accel":[0,0,9.8],"rotation_rate":[0
 constexpr const char* steering = R"([{"utime":1,"value":0.5}])";
 
 TEST(check_can_bus, files_of_every_kind) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   const auto folder = set.root / "can_bus";
   write_text(folder / "scene-1_pose.json", pose);
   write_text(folder / "scene-1_steeranglefeedback.json", steering);
@@ -179,7 +177,7 @@ TEST(check_can_bus, files_of_every_kind) {
 }
 
 TEST(check_can_bus, numbers_that_no_vehicle_sends) {
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   const auto folder = set.root / "can_bus";
   write_text(folder / "scene-1_steeranglefeedback.json", steering);
   const std::string first = R"([{"utime":1,"accel":[0,0,9.8],"rotation_rate":[0,0,0],"vel":[40,0,0]},)";
@@ -208,7 +206,7 @@ TEST(check_can_bus, scenes_of_nuscenes_have_messages_but_for_some) {
                            "scene-1", "scene-00x1", "town-train-0000", ""}) {
     EXPECT_FALSE(has_can_messages(name)) << name;
   }
-  whole_nuscenes set(test_name());
+  whole_nuscenes set;
   set.spoil("scene", "scene-1", "scene-0103");
   fs::create_directories(set.root / "can_bus");
   const auto r = set.check();
@@ -219,7 +217,7 @@ TEST(check_can_bus, scenes_of_nuscenes_have_messages_but_for_some) {
 
 TEST(check_labels, of_both_names_of_open_occ) {
   for (const char* folder : {"openocc_v2", "openocc_v2.1"}) {
-    const whole_nuscenes set(test_name());
+    const whole_nuscenes set;
     set.check();
     const auto labels = sqs::occupancy_labels::empty(sqs::occ3d_grid, sqs::open_occ_free);
     for (const char* token : {"s0", "s1"}) {
@@ -238,7 +236,7 @@ TEST(check_labels, of_both_names_of_open_occ) {
 }
 
 TEST(check_labels, that_say_nothing) {
-  const whole_nuscenes set(test_name());
+  const whole_nuscenes set;
   set.check();
   const auto at = [&](const char* token) { return sqs::occ3d_path(set.root / "gts", "scene-1", token); };
   auto labels = sqs::occupancy_labels::empty(sqs::occ3d_grid, sqs::occupancy_free);
@@ -260,7 +258,7 @@ TEST(check_labels, that_say_nothing) {
 }
 
 TEST(check_files, far_too_large) {
-  const whole_nuscenes set(test_name());
+  const whole_nuscenes set;
   set.check();
   for (const char* name : {"samples/LIDAR_TOP/0.pcd.bin", "samples/CAM_BACK/1.jpg"}) {
     fs::resize_file(set.root / name, std::uintmax_t{10} << 30);

@@ -3,6 +3,7 @@
 #include "whole_nuscenes.hpp"
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 namespace check_test {
 
@@ -12,10 +13,8 @@ using sqs_test::whole_nuscenes;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
 TEST(check, a_good_set_is_good_and_counted) {
-  const whole_nuscenes tiny(test_name());
+  const whole_nuscenes tiny;
   std::vector<std::string> stages;
   const auto r = tiny.check({.progress = [&](const std::string& stage, sqs::idx done, sqs::idx total) {
     EXPECT_LE(done, total);
@@ -31,7 +30,7 @@ TEST(check, a_good_set_is_good_and_counted) {
 }
 
 TEST(check, broken_files_come_with_the_command_that_brings_them_back) {
-  const whole_nuscenes tiny(test_name());
+  const whole_nuscenes tiny;
   tiny.check();
   const auto jpeg = sqs::encode_jpeg(sqs::image(4, 8));
   fs::remove(tiny.root / "samples/CAM_FRONT/1.jpg");
@@ -63,7 +62,7 @@ TEST(check, broken_files_come_with_the_command_that_brings_them_back) {
 }
 
 TEST(check, broken_tables_are_all_named) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   tiny.spoil("sample_data", R"("ego_pose_token":"p00")", R"("ego_pose_token":"q")")
       .spoil("sample_data", R"("ego_pose_token":"p01")", R"("ego_pose_token":"q")")
       .spoil("sample_annotation", R"("next":"a1")", R"("next":"gone")")
@@ -84,16 +83,16 @@ TEST(check, broken_tables_are_all_named) {
 }
 
 TEST(check, what_only_the_reader_sees_is_reported_too) {
-  whole_nuscenes tiny(test_name());
+  whole_nuscenes tiny;
   tiny.spoil("ego_pose", R"("rotation":[1,0,0,0])", R"("rotation":[0,0,0,0])");
   EXPECT_THAT(all_of(tiny.check()), HasSubstr("is a quaternion (w,x,y,z) of length 0"));
-  whole_nuscenes twice(test_name() + "2");
+  whole_nuscenes twice;
   twice.spoil("sensor", R"("token":"se1")", R"("token":"se0")");
   EXPECT_THAT(all_of(twice.check()), HasSubstr("sensor.json, record 1: its token occurs twice in the table"));
 }
 
 TEST(check, labels_beside_the_tables) {
-  const whole_nuscenes tiny(test_name());
+  const whole_nuscenes tiny;
   tiny.check();
   const auto labels = sqs::occupancy_labels::empty(sqs::occ3d_grid, 17);
   sqs::write_occ3d(sqs::occ3d_path(tiny.root / "gts", "scene-1", "s0"), labels);
@@ -110,7 +109,8 @@ TEST(check, labels_beside_the_tables) {
 }
 
 TEST(check, semantic_kitti_sequences) {
-  const auto root = fs::temp_directory_path() / sqs::concat("sqs check ", ::getpid()); // a name that needs quotes
+  const sqs::test::scratch_folder folder;
+  const auto root = folder / "semantic kitti"; // a name that needs quotes
   const auto sequence = root / "sequences/08";
   fs::create_directories(sequence / "voxels");
   fs::create_directories(sequence / "velodyne");
@@ -159,16 +159,15 @@ TEST(check, semantic_kitti_sequences) {
   r = sqs::check_dataset(root);
   ASSERT_EQ(r.problem_count, 5u) << all_of(r);
   EXPECT_THAT(all_of(r), HasSubstr("voxels/000005.bin is missing\n    unzip -j -o data_odometry_voxels.zip "));
-  fs::remove_all(root);
 }
 
 /// From 11 to 21 the sequences are the hidden test set.
 TEST(check, semantic_kitti_sequences_of_the_test_set_have_no_labels) {
-  const auto root = fs::temp_directory_path() / sqs::concat("sqs_check_hidden_", ::getpid());
+  const sqs::test::scratch_folder root;
   const std::map<std::string, std::size_t> lost{{"10", 3}, {"11", 0}, {"12", 0}, {"21", 0}, {"22", 3}};
   for (const auto& [number, labels] : lost) {
     const auto sequence = root / "sequences" / number;
-    for (const char* folder : {"voxels", "velodyne", "image_2"}) { fs::create_directories(sequence / folder); }
+    for (const char* part : {"voxels", "velodyne", "image_2"}) { fs::create_directories(sequence / part); }
     const std::string row = "1 0 0 0 0 1 0 0 0 0 1 0\n";
     std::ofstream(sequence / "calib.txt")
         << "P0: " << row << "P1: " << row << "P2: " << row << "P3: " << row << "Tr: " << row;
@@ -180,12 +179,11 @@ TEST(check, semantic_kitti_sequences_of_the_test_set_have_no_labels) {
     const auto r = sqs::check_dataset(sequence);
     EXPECT_EQ(r.problem_count, labels) << number << "\n" << all_of(r);
   }
-  fs::remove_all(root);
 }
 
 TEST(check, an_unknown_folder_is_said_to_be_one) {
-  const auto root = fs::temp_directory_path() / sqs::concat("sqs_check_empty_", ::getpid());
-  fs::create_directories(root);
+  const sqs::test::scratch_folder folder;
+  const auto root = folder.path();
   EXPECT_THAT(all_of(sqs::check_dataset(root)), HasSubstr("has no known layout"));
   EXPECT_THAT(all_of(sqs::check_dataset(root / "nowhere")), HasSubstr("nowhere is missing\n    mkdir -p "));
   fs::create_directories(root / "v1.0-trainval");
@@ -193,7 +191,6 @@ TEST(check, an_unknown_folder_is_said_to_be_one) {
   EXPECT_EQ(r.problem_count, 13u);
   EXPECT_EQ(r.problems.size(), 10u);
   EXPECT_THAT(all_of(r), HasSubstr("category.json is missing\n    tar -xzf v1.0-trainval_meta.tgz -C "));
-  fs::remove_all(root);
 }
 
 TEST(check, real_data_is_good) {

@@ -16,8 +16,6 @@ using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
-std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
 constexpr const char* command =
     "make_town --split train --scenes 1 --seconds 1 --height 4 --width 8 --lidar-sweeps 0 --camera-sweeps 0";
 constexpr const char* text = R"({"speed":3.5,"command":"left","future":[[0,1.5],[1,2]],"questions":[
@@ -25,7 +23,7 @@ constexpr const char* text = R"({"speed":3.5,"command":"left","future":[[0,1.5],
 
 struct little_town : whole_nuscenes {
   fs::path marker, splits, texts;
-  explicit little_town(const std::string& name) : whole_nuscenes(name) {
+  little_town() {
     check();
     fs::rename(root / "v1.0-mini", root / "v1.0-town");
     marker = root / "sqs_town.txt", splits = root / "v1.0-town/splits.json", texts = root / "town/scene-1";
@@ -57,7 +55,7 @@ struct little_town : whole_nuscenes {
 };
 
 TEST(check_town, a_good_one_is_good) {
-  const little_town set(test_name());
+  const little_town set;
   const auto r = set.found();
   EXPECT_TRUE(r.good()) << all_of(r);
   EXPECT_EQ(r.counts.at("texts"), 2);
@@ -65,7 +63,7 @@ TEST(check_town, a_good_one_is_good) {
 }
 
 TEST(check_town, texts) {
-  const little_town set(test_name());
+  const little_town set;
   const auto path = set.texts / "s1.json";
   const std::string good = text;
   for (const auto& bad : {std::string(), good.substr(0, 70), std::string(good.size(), '\0'), std::string("\xff\xfe")}) {
@@ -92,7 +90,7 @@ TEST(check_town, texts) {
 }
 
 TEST(check_town, the_split) {
-  const little_town set(test_name());
+  const little_town set;
   for (const char* bad : {"", "{", "[]", "{}", "\xff", R"({"a":1})", R"({"a":[]})", R"({"a":[1]})"}) {
     EXPECT_THAT(set.with(set.splits, bad), HasSubstr("splits.json"));
   }
@@ -101,14 +99,14 @@ TEST(check_town, the_split) {
   EXPECT_THAT(set.with(set.splits, R"({"a":["scene-1","scene-1"]})"), HasSubstr("field 'a' names 'scene-1' twice"));
   fs::remove(set.splits);
   EXPECT_THAT(all_of(set.found()), HasSubstr("splits.json is missing\n    make_town "));
-  const whole_nuscenes other(test_name() + "_other"); // nuScenes itself has none
+  const whole_nuscenes other; // nuScenes itself has none
   EXPECT_TRUE(other.check().good());
   little_town::write(other.root / "v1.0-mini/splits.json", R"({"mine":["scene-9"]})");
   EXPECT_EQ(other.check().problem_count, 1u);
 }
 
 TEST(check_town, the_marker) {
-  const little_town set(test_name());
+  const little_town set;
   const std::string whole = std::string("A town.\n") + command + "\n";
   for (const auto& bad : {std::string(), std::string(whole.size(), '\0'), whole.substr(0, 40),
                           whole.substr(0, whole.size() - 1), std::string("A town.\nmake_town --scenes 1\n"),
@@ -125,7 +123,7 @@ TEST(check_town, the_marker) {
 }
 
 TEST(check_town, can_bus_of_somebody_else_is_not_removed_with_the_town) {
-  const little_town set(test_name());
+  const little_town set;
   const auto file = set.root / "can_bus/scene-1_pose.json";
   fs::create_directories(file.parent_path());
   set.write(file, "garbage");

@@ -17,7 +17,7 @@ namespace guide_test {
 using namespace sqs;
 
 TEST(guide, data) {
-  sqs_test::tiny_nuscenes tiny("guide");
+  sqs_test::tiny_nuscenes tiny;
   const auto root = tiny.root;
   tiny.spoil("scene", "scene-1", "scene-0103");
   tiny.tables["scene"].insert(1, R"({"token":"sd","name":"scene-0916","first_sample_token":""},)");

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "../support/scratch.hpp"
+
 #include <sqs/data/image_io.hpp>
 
 #include <gmock/gmock.h>
@@ -27,10 +29,10 @@ TEST(image_io, png_is_lossless_and_repeatable) {
   const auto file = sqs::encode_png(i);
   EXPECT_EQ(sqs::decode_png(file, "x.png"), i);
   EXPECT_EQ(sqs::encode_png(i), file);
-  const auto path = std::filesystem::temp_directory_path() / sqs::concat("sqs_image_io_", ::getpid(), ".png");
+  const sqs::test::scratch_folder folder;
+  const auto path = folder / "x.png";
   sqs::write_png(path, i);
   EXPECT_EQ(sqs::read_png(path), i);
-  std::filesystem::remove(path);
 }
 
 TEST(image_io, jpeg_keeps_size_and_colour_order) {

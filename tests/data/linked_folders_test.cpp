@@ -6,6 +6,7 @@
 #include <sqs/data/check.hpp>
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 namespace linked_folders_test {
 
@@ -15,21 +16,16 @@ using ::testing::HasSubstr;
 
 /// The tiny set, and a second place that its folders can be moved to.
 struct spread : tiny_nuscenes {
-  fs::path disk;
-  explicit spread(const std::string& name) : tiny_nuscenes(name), disk(root.string() + "_disk") {
-    fs::remove_all(disk);
-    fs::create_directories(disk);
-    open();
-  }
-  ~spread() { fs::remove_all(disk); }
-  void move(const std::string& folder) const {
-    fs::rename(root / folder, disk / folder);
-    fs::create_directory_symlink(disk / folder, root / folder);
+  const sqs::test::scratch_folder disk;
+  spread() { open(); }
+  void move(const std::string& part) const {
+    fs::rename(root / part, disk / part);
+    fs::create_directory_symlink(disk / part, root / part);
   }
 };
 
 TEST(linked_folders, are_read_as_if_they_were_there) {
-  const spread set("linked");
+  const spread set;
   fs::create_directories(set.root / "can_bus");
   std::ofstream(set.root / "can_bus/scene-1_pose.json")
       << R"([{"utime":1,"accel":[1,2,3],"rotation_rate":[0,0,0],"vel":[4,0,0]}])";
@@ -45,7 +41,7 @@ TEST(linked_folders, are_read_as_if_they_were_there) {
 }
 
 TEST(linked_folders, of_a_disk_that_is_not_mounted_are_no_absence) {
-  const spread set("unmounted");
+  const spread set;
   EXPECT_FALSE(sqs::read_can_bus(set.root, "scene-1").has_value()); // there is no such folder: no messages
   fs::create_directory_symlink(set.disk / "can_bus", set.root / "can_bus");
   EXPECT_THAT(sqs::test::message_of([&] { sqs::read_can_bus(set.root, "scene-1"); }),
@@ -60,7 +56,7 @@ TEST(linked_folders, of_a_disk_that_is_not_mounted_are_no_absence) {
 }
 
 TEST(linked_folders, may_not_lead_on_to_other_places) {
-  const spread set("linked_on");
+  const spread set;
   set.move("samples");
   fs::create_directories(set.disk / "secret");
   fs::rename(set.disk / "samples/CAM_BACK", set.disk / "secret/CAM_BACK");

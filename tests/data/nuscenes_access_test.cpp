@@ -6,6 +6,7 @@
 #include <sqs/data/nuscenes_splits.hpp>
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 namespace nuscenes_access_test {
 
@@ -15,12 +16,10 @@ using sqs_test::tiny_nuscenes;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
 /// The tiny set with the tables that only the full one has, and sweeps of the LiDAR and the front camera between s0
 /// and s1 (the vehicle moves 1 m from sweep to sweep).
 struct full_nuscenes : tiny_nuscenes {
-  explicit full_nuscenes(const std::string& name) : tiny_nuscenes(name) {
+  full_nuscenes() {
     tables["attribute"] = R"([{"token":"at0","name":"vehicle.moving"},{"token":"at1","name":"vehicle.parked"}])";
     tables["visibility"] = R"([{"token":"1","level":"v0-40"},{"token":"4","level":"v80-100"}])";
     tables["log"] =
@@ -75,7 +74,7 @@ struct full_nuscenes : tiny_nuscenes {
 };
 
 TEST(nuscenes_access, boxes_carry_attribute_visibility_and_points) {
-  const full_nuscenes tiny(test_name());
+  const full_nuscenes tiny;
   const auto set = tiny.open();
   const auto b = set.boxes(0), same = set.sample(0).boxes;
   ASSERT_EQ(b.size(), 1u);
@@ -103,7 +102,7 @@ TEST(nuscenes_access, boxes_carry_attribute_visibility_and_points) {
 }
 
 TEST(nuscenes_access, neighbours_and_tokens) {
-  const full_nuscenes tiny(test_name());
+  const full_nuscenes tiny;
   const auto set = tiny.open();
   EXPECT_EQ(set.previous(0), -1);
   EXPECT_EQ(set.next(0), 1);
@@ -124,7 +123,7 @@ TEST(nuscenes_access, neighbours_and_tokens) {
 }
 
 TEST(nuscenes_access, sweeps_come_newest_first_with_their_own_poses) {
-  const full_nuscenes tiny(test_name());
+  const full_nuscenes tiny;
   EXPECT_THAT(message_of([&] { tiny.open().sweeps(1, 2); }), HasSubstr("no sweeps were kept; open it with"));
   for (const auto kind : {sqs::nuscenes_sweeps::lidar, sqs::nuscenes_sweeps::all}) {
     const auto set = tiny.open({.sweeps = kind});
@@ -147,7 +146,7 @@ TEST(nuscenes_access, sweeps_come_newest_first_with_their_own_poses) {
 }
 
 TEST(nuscenes_access, past_images_are_posed_to_the_key_frame) {
-  const full_nuscenes tiny(test_name());
+  const full_nuscenes tiny;
   const auto set = tiny.open({.sweeps = sqs::nuscenes_sweeps::all});
   const auto now = set.past_view(1, 0, 0), before = set.past_view(1, 0, 1), first = set.past_view(1, 0, 3);
   ASSERT_TRUE(now && before && first);
@@ -166,7 +165,7 @@ TEST(nuscenes_access, past_images_are_posed_to_the_key_frame) {
 }
 
 TEST(nuscenes_access, lidarseg_has_one_class_per_point) {
-  const full_nuscenes tiny(test_name());
+  const full_nuscenes tiny;
   const auto set = tiny.open();
   EXPECT_EQ(set.lidarseg(0, 2), (std::vector<std::uint8_t>{24, 17}));
   EXPECT_THAT(message_of([&] { set.lidarseg(0, 3); }),
@@ -176,7 +175,7 @@ TEST(nuscenes_access, lidarseg_has_one_class_per_point) {
 }
 
 TEST(nuscenes_access, broken_full_tables_are_named) {
-  full_nuscenes tiny(test_name());
+  full_nuscenes tiny;
   const auto bad = [&](const std::string& table, const std::string& from, const std::string& to,
                        const std::string& why) {
     const std::string good = tiny.tables.at(table);
@@ -198,7 +197,7 @@ TEST(nuscenes_access, broken_full_tables_are_named) {
 }
 
 TEST(nuscenes_access, the_tables_do_not_depend_on_threads) {
-  const full_nuscenes tiny(test_name());
+  const full_nuscenes tiny;
   tiny.open();
   for (const auto kind : {sqs::nuscenes_sweeps::none, sqs::nuscenes_sweeps::lidar, sqs::nuscenes_sweeps::all}) {
     const auto read = [&](int threads) {
@@ -218,7 +217,7 @@ TEST(nuscenes_access, the_tables_do_not_depend_on_threads) {
                                                                                             : 4));
   }
   // Both halves broken: the error of the first is reported, whichever thread is faster.
-  full_nuscenes broken(test_name() + "2");
+  full_nuscenes broken;
   broken.spoil("sample_data", R"("is_key_frame":true,)", "")
       .spoil("sample_annotation", R"("size":[2,4,1.5])", R"("size":[2,4])");
   for (int i = 0; i < 20; ++i) {
@@ -227,7 +226,7 @@ TEST(nuscenes_access, the_tables_do_not_depend_on_threads) {
 }
 
 TEST(nuscenes_access, only_wanted_scenes_are_kept) {
-  full_nuscenes tiny(test_name());
+  full_nuscenes tiny;
   tiny.tables["scene"].insert(1, R"({"token":"sd","name":"scene-2","first_sample_token":"t0"},)");
   tiny.tables["sample"].insert(1, R"({"token":"t0","timestamp":9,"prev":"","next":"","scene_token":"sd"},)");
   tiny.tables["sample_annotation"].insert(
@@ -318,7 +317,8 @@ TEST(nuscenes_splits, are_the_official_ones) {
 }
 
 TEST(can_bus, messages_of_a_moment) {
-  const auto root = fs::temp_directory_path() / sqs::concat("sqs_can_", ::getpid());
+  const sqs::test::scratch_folder folder;
+  const auto root = folder.path();
   fs::create_directories(root / "can_bus");
   EXPECT_FALSE(sqs::read_can_bus(root, "scene-0001"));
   const auto file = root / "can_bus/scene-0001_pose.json";
@@ -341,7 +341,6 @@ TEST(can_bus, messages_of_a_moment) {
   EXPECT_THAT(message_of([&] { sqs::read_can_bus(root, "scene-0001"); }), HasSubstr("field 'utime' goes back in time"));
   EXPECT_THAT(message_of([&] { sqs::read_can_bus(root, "../../x"); }), HasSubstr("contains '..'"));
   EXPECT_EQ(sqs::can_bus{}.ego_status(5), (std::array<double, 10>{}));
-  fs::remove_all(root);
 }
 
 } // namespace nuscenes_access_test

@@ -16,10 +16,8 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-std::string test_name() { return ::testing::UnitTest::GetInstance()->current_test_info()->name(); }
-
 TEST(nuscenes, reads_key_frames_in_time_with_poses_at_their_own_times) {
-  const tiny_nuscenes tiny(test_name());
+  const tiny_nuscenes tiny;
   const auto set = tiny.open();
   ASSERT_EQ(set.size(), 2);
   const auto s = set.sample(0);
@@ -47,7 +45,7 @@ TEST(nuscenes, reads_key_frames_in_time_with_poses_at_their_own_times) {
 }
 
 TEST(nuscenes, boxes_are_turned_to_the_reference_frame) {
-  const tiny_nuscenes tiny(test_name());
+  const tiny_nuscenes tiny;
   const auto set = tiny.open();
   const auto s = set.sample(0);
   ASSERT_EQ(s.boxes.size(), 1u);
@@ -69,18 +67,18 @@ TEST(nuscenes, boxes_are_turned_to_the_reference_frame) {
 }
 
 TEST(nuscenes, velocity_is_unknown_for_lone_and_for_distant_boxes) {
-  tiny_nuscenes lone(test_name());
+  tiny_nuscenes lone;
   lone.spoil("sample_annotation", R"("next":"a1")", R"("next":"")");
   EXPECT_TRUE(std::isnan(lone.open().sample(0).boxes[0].velocity.x));
   EXPECT_NEAR(lone.open().sample(1).boxes[0].velocity.x, -2, 1e-9); // its own link to the past still holds
-  tiny_nuscenes distant(test_name());
+  tiny_nuscenes distant;
   distant.spoil("sample", R"("timestamp":1500000)", R"("timestamp":2600000)");
   EXPECT_TRUE(std::isnan(distant.open().sample(0).boxes[0].velocity.x));
   EXPECT_FALSE(std::isnan(distant.open({.max_time_diff = 2}).sample(0).boxes[0].velocity.x));
 }
 
 TEST(nuscenes, keeps_only_the_scenes_asked_for) {
-  const tiny_nuscenes tiny(test_name());
+  const tiny_nuscenes tiny;
   EXPECT_EQ(tiny.open({.scenes = {"scene-1"}}).size(), 2);
   EXPECT_THAT([&] { tiny.open({.scenes = {"scene-9"}}); },
               ThrowsMessage<sqs::file_error>(HasSubstr("the scene 'scene-9' is not in ")));
@@ -96,7 +94,7 @@ void opening_fails(tiny_nuscenes& tiny, const std::string& table, const std::str
 }
 
 TEST(nuscenes, broken_tables_name_table_record_token_and_field) {
-  tiny_nuscenes tiny(test_name());
+  tiny_nuscenes tiny;
   const auto bad = [&](const std::string& table, const std::string& from, const std::string& to,
                        const std::string& why) { opening_fails(tiny, table, from, to, why); };
   bad("sample", R"("next":"s1")", R"("next":"gone")",
@@ -148,7 +146,7 @@ TEST(nuscenes, broken_tables_name_table_record_token_and_field) {
 }
 
 TEST(nuscenes, tables_of_other_editors_are_read) {
-  tiny_nuscenes tiny(test_name());
+  tiny_nuscenes tiny;
   for (auto& [name, text] : tiny.tables) { // a mark before the text, lines that end as on Windows
     for (std::size_t at = 0; (at = text.find("},{", at)) != std::string::npos; at += 4) { text.insert(at + 2, "\r\n"); }
     text = "\xEF\xBB\xBF" + text + "\r\n";
@@ -157,7 +155,7 @@ TEST(nuscenes, tables_of_other_editors_are_read) {
 }
 
 TEST(nuscenes, a_missing_table_or_version_is_named) {
-  tiny_nuscenes tiny(test_name());
+  tiny_nuscenes tiny;
   tiny.open();
   sqs_test::fs::remove(tiny.root / "v1.0-mini/ego_pose.json");
   tiny.tables.erase("ego_pose");
@@ -176,7 +174,7 @@ TEST(nuscenes, a_missing_table_or_version_is_named) {
 }
 
 TEST(nuscenes, the_folder_of_the_tables_chooses_among_versions) {
-  tiny_nuscenes tiny(test_name());
+  tiny_nuscenes tiny;
   tiny.open();
   sqs_test::fs::create_directories(tiny.root / "v1.0-trainval");
   std::ofstream(tiny.root / "v1.0-trainval/sample.json") << "[]";
@@ -187,7 +185,7 @@ TEST(nuscenes, the_folder_of_the_tables_chooses_among_versions) {
 }
 
 TEST(nuscenes, broken_files_of_a_sample_are_named) {
-  const tiny_nuscenes tiny(test_name());
+  const tiny_nuscenes tiny;
   const auto set = tiny.open();
   const auto fails = [&](const std::string& file, const std::string& why) {
     EXPECT_THAT([&] { set.sample(0); }, ThrowsMessage<sqs::file_error>(AllOf(HasSubstr(file), HasSubstr(why))));
@@ -217,7 +215,7 @@ TEST(nuscenes, broken_files_of_a_sample_are_named) {
 
 TEST(nuscenes, file_names_cannot_leave_the_root) {
   for (const std::string name : {"../secret.jpg", "/etc/passwd", "samples/../../secret.jpg", ""}) {
-    tiny_nuscenes tiny(test_name());
+    tiny_nuscenes tiny;
     tiny.spoil("sample_data", R"("filename":"samples/CAM_FRONT/0.jpg")", R"("filename":")" + name + "\"");
     EXPECT_THAT(
         [&] { tiny.open().sample(0); },

@@ -4,6 +4,7 @@
 #include <sqs/data/image_io.hpp>
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,15 +17,15 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-fs::path file() { return fs::temp_directory_path() / sqs::concat("sqs_png_file_", ::getpid(), ".png"); }
+const sqs::test::scratch_folder folder;
+const fs::path file = folder / "x.png";
 
 const std::string good = "no error"; // as message_of has it
 
 /// What is said of a file of these bytes.
 std::string said_of(const std::string& bytes, bool all = true) {
-  std::ofstream(file(), std::ios::binary | std::ios::trunc) << bytes;
-  const auto message = sqs::test::message_of([&] { sqs::detail::require_whole_png(file(), {}, all); });
-  fs::remove(file());
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+  const auto message = sqs::test::message_of([&] { sqs::detail::require_whole_png(file, {}, all); });
   return message;
 }
 
@@ -66,7 +67,7 @@ TEST(png_file, whole_ones_of_every_kind) {
 
 TEST(png_file, pixels_too_few_or_too_many) {
   EXPECT_THAT(said_of(png(5, 3, 8, 0, 0, 17)),
-              AllOf(HasSubstr(file().string()), HasSubstr("lacks 1 bytes of its pixels")));
+              AllOf(HasSubstr(file.string()), HasSubstr("lacks 1 bytes of its pixels")));
   EXPECT_THAT(said_of(png(5, 3, 8, 0, 0, 19)), HasSubstr("has pixels that cannot be unpacked"));
   EXPECT_THAT(said_of(png(5, 3, 8, 0, 1, 21)), HasSubstr("lacks 1 bytes of its pixels"));
   EXPECT_THAT(said_of(png(5, 4, 8, 0, 0, 18)), HasSubstr("lacks 6 bytes of its pixels"));
@@ -88,11 +89,11 @@ TEST(png_file, every_cut_and_every_changed_byte_is_seen) {
   const auto whole = png(40, 30, 8, 2, 0, 30 * 121);
   ASSERT_EQ(said_of(whole), good);
   for (std::size_t n = 0; n < whole.size(); ++n) {
-    EXPECT_THAT(said_of(whole.substr(0, n)), HasSubstr(file().string())) << n;
+    EXPECT_THAT(said_of(whole.substr(0, n)), HasSubstr(file.string())) << n;
     for (const char change : {'\x01', '\x80'}) {
       auto bad = whole;
       bad[n] = static_cast<char>(bad[n] ^ change);
-      EXPECT_THAT(said_of(bad), HasSubstr(file().string())) << n;
+      EXPECT_THAT(said_of(bad), HasSubstr(file.string())) << n;
     }
   }
   EXPECT_EQ(said_of(whole + "and more"), good); // as every reader has it

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What readers must not wait for, follow or believe: pipes, names that are paths, classes that do not exist.
+#include "../support/scratch.hpp"
+
 #include <sqs/data/image_io.hpp>
 #include <sqs/data/lidar_file.hpp>
 #include <sqs/data/occupancy_files.hpp>
@@ -19,7 +21,8 @@ using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 TEST(refusals, a_pipe_is_no_file) {
-  const fs::path pipe = fs::temp_directory_path() / sqs::concat("sqs_pipe_", ::getpid());
+  const sqs::test::scratch_folder folder;
+  const fs::path pipe = folder / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   const auto refused = [&](auto&& read) {
     EXPECT_THAT(read, ThrowsMessage<sqs::file_error>(AllOf(HasSubstr(pipe.string()), HasSubstr("not a regular file"))));
@@ -27,7 +30,6 @@ TEST(refusals, a_pipe_is_no_file) {
   refused([&] { sqs::read_jpeg(pipe); });
   refused([&] { sqs::read_lidar(pipe); });
   refused([&] { sqs::stream_records(pipe, {}, [](const sqs::json_record&) {}); });
-  fs::remove(pipe);
 }
 
 TEST(refusals, a_name_is_one_step_of_a_path) {

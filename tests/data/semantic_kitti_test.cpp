@@ -3,6 +3,7 @@
 #include <sqs/data/semantic_kitti.hpp>
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 #include <fstream>
 #include <map>
@@ -137,7 +138,8 @@ TEST(semantic_kitti, calibration_poses_and_scans) {
 }
 
 TEST(semantic_kitti, files_of_a_sequence) {
-  const auto folder = fs::temp_directory_path() / sqs::concat("sqs_kitti_", ::getpid());
+  const sqs::test::scratch_folder scratch;
+  const auto folder = scratch / "08";
   EXPECT_THAT(message_of([&] { sqs::semantic_kitti_frames(folder); }), HasSubstr("holds no .bin file"));
   fs::create_directories(folder / "voxels");
   auto o = occupancy_labels::empty(sqs::semantic_kitti_grid, 0);
@@ -155,7 +157,6 @@ TEST(semantic_kitti, files_of_a_sequence) {
   o.semantics[10] = occupancy_labels::ignore;
   EXPECT_EQ(sqs::read_semantic_kitti(f.label, f.invalid).semantics, o.semantics);
   EXPECT_EQ(f.image_2, folder / "image_2/000005.png");
-  fs::remove_all(folder);
 }
 
 } // namespace semantic_kitti_test

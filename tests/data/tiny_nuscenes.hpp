@@ -3,6 +3,8 @@
 /// \file
 /// A data set of two key frames that a test writes itself, and may spoil first.
 
+#include "../support/scratch.hpp"
+
 #include <sqs/data/nuscenes.hpp>
 
 #include <fstream>
@@ -13,12 +15,11 @@ namespace sqs_test {
 namespace fs = std::filesystem;
 
 struct tiny_nuscenes {
-  fs::path root;
+  const sqs::test::scratch_folder folder;
+  const fs::path root = folder.path();
   std::map<std::string, std::string> tables;
 
-  explicit tiny_nuscenes(const std::string& name)
-      : root(fs::temp_directory_path() / sqs::concat("sqs_tiny_", name, "_", ::getpid())) {
-    fs::remove_all(root);
+  tiny_nuscenes() {
     tables["scene"] = R"([{"token":"sc","name":"scene-1","first_sample_token":"s0"}])";
     tables["sample"] = R"([{"token":"s1","timestamp":1500000,"prev":"s0","next":"","scene_token":"sc"},
                            {"token":"s0","timestamp":1000000,"prev":"","next":"s1","scene_token":"sc"}])";
@@ -66,9 +67,6 @@ struct tiny_nuscenes {
             {"token":"a1","sample_token":"s1","instance_token":"i","translation":[111,51,1],"size":[2,4,1.5],
              "rotation":[0.7071067811865476,0,0,0.7071067811865476],"prev":"a0","next":"","num_lidar_pts":3}])";
   }
-  ~tiny_nuscenes() { fs::remove_all(root); }
-  tiny_nuscenes(const tiny_nuscenes&) = delete;
-  tiny_nuscenes& operator=(const tiny_nuscenes&) = delete;
 
   /// Replaces the first occurrence of `from`, which must be there.
   tiny_nuscenes& spoil(const std::string& table, const std::string& from, const std::string& to) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "../support/scratch.hpp"
+
 #include <sqs/data/check.hpp>
 #include <sqs/data/nuscenes.hpp>
 #include <sqs/data/town/writer.hpp>
@@ -18,8 +20,7 @@ sqs::town_options options() {
 class town_files : public ::testing::Test {
 protected:
   static void SetUpTestSuite() {
-    root() = fs::temp_directory_path() / sqs::concat("sqs_town_", ::getpid());
-    fs::remove_all(root());
+    folder = std::make_unique<sqs::test::scratch_folder>();
     std::vector<idx> steps;
     sqs::write_town(sqs::town_dataset(options()), root(), {.lidar_sweeps = 1, .camera_sweeps = 1},
                     [&](idx done, idx total) {
@@ -28,11 +29,9 @@ protected:
                     });
     EXPECT_EQ(steps, (std::vector<idx>{1, 2}));
   }
-  static void TearDownTestSuite() { fs::remove_all(root()); }
-  static fs::path& root() {
-    static fs::path path;
-    return path;
-  }
+  static void TearDownTestSuite() { folder.reset(); }
+  static fs::path root() { return *folder / "town"; }
+  static inline std::unique_ptr<sqs::test::scratch_folder> folder;
 };
 
 TEST_F(town_files, are_read_back_as_a_nuscenes_data_set) {
@@ -147,7 +146,7 @@ TEST_F(town_files, are_not_mixed_with_those_of_another_town) {
   write({.lidar_sweeps = 1, .camera_sweeps = 1, .replace = true});
   EXPECT_FALSE(fs::exists(root() / "gts" / "town-old"));
   EXPECT_EQ(sqs::nuscenes_dataset(root()).size(), town.size());
-  const fs::path other = root().string() + "_other";
+  const fs::path other = *folder / "other";
   fs::create_directories(other / "photos");
   EXPECT_THAT([&] { sqs::write_town(town, other, {.replace = true}, [](idx, idx) {}); },
               ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("is not an empty folder")));
@@ -158,7 +157,6 @@ TEST_F(town_files, are_not_mixed_with_those_of_another_town) {
   EXPECT_THAT([&] { sqs::write_town(town, other, {.replace = true}, [](idx, idx) {}); },
               ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("is not an empty folder")));
   EXPECT_TRUE(fs::exists(other / "samples"));
-  fs::remove_all(other);
   EXPECT_THAT([&] { sqs::write_town(town, "", {}, [](idx, idx) {}); },
               ::testing::ThrowsMessage<sqs::file_error>(HasSubstr("the folder has no name")));
   EXPECT_THAT([&] { sqs::write_town(town, "/proc/town", {}, [](idx, idx) {}); },
@@ -169,8 +167,8 @@ TEST_F(town_files, are_not_mixed_with_those_of_another_town) {
 TEST(town_writer, fills_fine_voxels_where_the_lidar_hits) {
   const sqs::town_dataset town(
       {.split = sqs::town_split::test, .scenes = 1, .seconds = 0.5, .height = 36, .width = 64, .threads = 2});
-  const fs::path root = fs::temp_directory_path() / sqs::concat("sqs_open_occupancy_", ::getpid());
-  fs::remove_all(root);
+  const sqs::test::scratch_folder folder;
+  const fs::path root = folder.path();
   sqs::write_town(town, root, {.lidar_sweeps = 0, .occupancy = false, .open_occupancy = true, .text = false},
                   [](idx, idx) {});
   const auto f = town.frame(

@@ -10,7 +10,7 @@
 namespace sqs_test {
 
 struct whole_nuscenes : tiny_nuscenes {
-  explicit whole_nuscenes(const std::string& name) : tiny_nuscenes(name) {
+  whole_nuscenes() {
     tables["attribute"] = tables["visibility"] = tables["log"] = tables["map"] = "[]";
     auto& data = tables["sample_data"];
     const std::string unlinked = "\"is_key_frame\":", named = R"({"token":"d)"; // dVS: sensor V, sample S

@@ -82,7 +82,6 @@ inline void try_all(const std::vector<reader>& readers) {
     EXPECT_FALSE(r.run({}));
     EXPECT_FALSE(r.run(file_bytes(1001)));
   }
-  std::filesystem::remove_all(scratch());
 }
 
 /// With SQS_FUZZ_CORPUS=<folder>: the valid files and some mutations, one folder per reader, for libFuzzer.

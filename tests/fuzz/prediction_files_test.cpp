@@ -4,6 +4,7 @@
 #include "prediction_readers.hpp"
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 #include <gmock/gmock.h>
 
@@ -110,7 +111,8 @@ TEST(prediction_files, drivable_areas) {
 }
 
 TEST(prediction_files, are_refused_unread_when_they_are_huge) {
-  const auto path = fs::temp_directory_path() / concat("sqs_huge_prediction_", ::getpid());
+  const test::scratch_folder folder;
+  const auto path = folder / "huge";
   std::ofstream(path) << "{";
   fs::resize_file(path, std::uintmax_t{10} << 30);
   const auto refused = AllOf(HasSubstr(path.string()), HasSubstr("above the limit of"));
@@ -143,7 +145,8 @@ TEST(prediction_files, classes_that_a_protocol_does_not_have) {
 }
 
 TEST(prediction_files, boxes_without_size_or_rotation) {
-  const auto path = fs::temp_directory_path() / concat("sqs_sizes_", ::getpid(), ".json");
+  const test::scratch_folder folder;
+  const auto path = folder / "x.json";
   const auto error = [&](const char* size, const char* rotation = "[1, 0, 0, 0]") {
     std::ofstream(path)
         << R"({"meta": {}, "results": {"a": [{"sample_token": "a", "translation": [1, 2, 0.5], "size": )" << size
@@ -158,7 +161,6 @@ TEST(prediction_files, boxes_without_size_or_rotation) {
   EXPECT_EQ(error("[1, 2, 3]", "[0, 0, 0, 2]"), "no error"); // of any length, as for the devkit
   EXPECT_THAT(error("[1, 2, 3]", "[0, 0, 0, 0]"),
               HasSubstr("sample a, box 0: field 'rotation' is (0, 0, 0, 0), which is no rotation"));
-  fs::remove(path);
 }
 
 sqs_fuzz::file_bytes png_of(bool interlaced_claim) {
@@ -218,7 +220,6 @@ TEST(prediction_files, hostile_cases) {
     more += sqs::concat(i == 0 ? "\"" : ",\"", 200'000 - i - 1, "\":[\"x\"]");
   }
   EXPECT_TRUE(sqs_fuzz::captions(text(many + "}" + '\0' + more + "}")));
-  fs::remove_all(sqs_fuzz::scratch());
 }
 
 TEST(prediction_files, seeds_are_written_on_request) { sqs_fuzz::write_seeds(readers()); }

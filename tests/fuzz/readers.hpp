@@ -4,6 +4,8 @@
 /// One function per file reader: any bytes either decode or end in a file_error, and what decodes survives a round
 /// trip. Anything else (another exception, a sanitizer report, memory beyond the limits) is a finding.
 
+#include "../support/scratch.hpp"
+
 #include <sqs/data/can_bus.hpp>
 #include <sqs/data/image_io.hpp>
 #include <sqs/data/lidar_file.hpp>
@@ -13,8 +15,6 @@
 #include <sqs/gaussian/ply.hpp>
 #include <sqs/metric/detection_json.hpp>
 #include <sqs/tensor/npz.hpp>
-
-#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -136,11 +136,9 @@ inline bool open_occupancy(bytes file) {
   });
 }
 /// For readers that take a path only.
-inline std::filesystem::path scratch() {
-  return std::filesystem::temp_directory_path() / ("sqs_fuzz_" + std::to_string(::getpid()));
-}
 inline std::filesystem::path on_disk(bytes file, const std::string& name) {
-  const auto path = scratch() / name;
+  static const sqs::test::scratch_folder folder;
+  const auto path = folder / name;
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary | std::ios::trunc)
       .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
@@ -227,12 +225,9 @@ inline std::vector<std::pair<std::string, std::string>> good_tables() {
 class good_folder {
 public:
   good_folder() {
-    std::filesystem::create_directories(path);
+    std::filesystem::create_directory(path);
     for (const auto& [name, text] : tables) { write(name, text); }
   }
-  ~good_folder() { std::filesystem::remove_all(path); }
-  good_folder(const good_folder&) = delete;
-  good_folder& operator=(const good_folder&) = delete;
   void write(const std::string& name, const std::string& text) const {
     if (std::FILE* f = std::fopen((path / (name + ".json")).c_str(), "wb")) {
       std::fwrite(text.data(), 1, text.size(), f);
@@ -240,8 +235,8 @@ public:
     }
   }
   const std::vector<std::pair<std::string, std::string>> tables = good_tables();
-  // With the name that every message must hold.
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / sqs::concat("sqs_fuzz.bin_", ::getpid());
+  const sqs::test::scratch_folder folder;
+  const std::filesystem::path path = folder / "fuzz.bin"; // the name that every message must hold
 };
 /// One table of the good set, chosen by the first byte, is replaced by the rest of the input.
 inline bool nuscenes_tables(bytes file) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every reader over valid files, over hostile ones, and over seeded mutations of both. With SQS_FUZZ_CORPUS=<folder>
 // the seeds are also written there, one folder per reader, for libFuzzer.
+#include "../support/scratch.hpp"
+
 #include "mutations.hpp"
 
 namespace readers_test {
@@ -18,12 +20,11 @@ sqs::stored_tensor array(std::string dtype, std::vector<std::int64_t> shape) {
 }
 
 file safetensors_file_bytes() {
-  const auto path = std::filesystem::temp_directory_path() / sqs::concat("sqs_fuzz_seed_", ::getpid());
+  const sqs::test::scratch_folder folder;
+  const auto path = folder / "seed";
   sqs::write_safetensors(path,
                          {.tensors = {{"w", array("F32", {2, 3})}, {"b", array("U8", {5})}}, .metadata = {{"k", "v"}}});
-  auto bytes = sqs::read_file(path);
-  std::filesystem::remove(path);
-  return bytes;
+  return sqs::read_file(path);
 }
 file safetensors_by_hand() {
   const std::string header = R"({"w":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}})";
@@ -155,7 +156,6 @@ TEST(readers, claims_are_not_believed) {
     EXPECT_FALSE(sqs_fuzz::detection_result(text(bad))) << velocity;
   }
   EXPECT_FALSE(sqs_fuzz::can_bus(text("[{\"utime\":2},{\"utime\":1}]")));
-  std::filesystem::remove_all(sqs_fuzz::scratch());
   const std::string many = "[{\"token\":\"a\",\"rotation\":" + std::string(100000, '[');
   EXPECT_FALSE(sqs_fuzz::json_stream(text(many)));
   EXPECT_FALSE(sqs_fuzz::json_stream(text("[{\"" + std::string(10'000'000, 'k') + "\":1}]")));
@@ -174,7 +174,8 @@ TEST(readers, claims_are_not_believed) {
 
 /// A file of 10 GB that takes no room on the disk: refused by its size.
 TEST(readers, huge_files_are_refused_unread) {
-  const auto path = std::filesystem::temp_directory_path() / sqs::concat("sqs_huge_", ::getpid());
+  const sqs::test::scratch_folder folder;
+  const auto path = folder / "huge";
   std::ofstream(path) << "x";
   std::filesystem::resize_file(path, std::uintmax_t{10} << 30);
   const auto refused = [&](auto&& read) {
@@ -193,7 +194,6 @@ TEST(readers, huge_files_are_refused_unread) {
   EXPECT_TRUE(refused([&] { sqs::read_semantic_kitti(path); }));
   EXPECT_TRUE(refused([&] { sqs::read_packed_voxels(path); }));
   EXPECT_TRUE(refused([&] { sqs::read_semantic_kitti_calibration(path); }));
-  std::filesystem::remove(path);
 }
 
 TEST(readers, seeds_are_written_on_request) { sqs_fuzz::write_seeds(readers()); }

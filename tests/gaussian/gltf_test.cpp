@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // GLB files, read back by a small reader of its own that knows the container and nothing of the writer.
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 #include <sqs/gaussian/gltf.hpp>
 
@@ -164,14 +165,14 @@ TEST(gltf, what_it_cannot_hold_is_refused_before_writing) {
   // Limits of the logit and a scale of zero are numbers of the format.
   EXPECT_EQ(refused([&](auto& g) { g.opacity_logits = {inf, -inf}, g.log_scales[0].x = -inf; }), "no error");
 
-  const auto path = std::filesystem::temp_directory_path() / concat("sqs_gltf_", ::getpid(), ".glb");
+  const test::scratch_folder folder;
+  const auto path = folder / "g.glb";
   auto bad = two();
   bad.rotations[0] = {0, 0, 0, 0};
   EXPECT_NE(message_of([&] { write_gltf(path, bad); }), "no error");
   EXPECT_FALSE(std::filesystem::exists(path));
   write_gltf(path, two());
   EXPECT_EQ(read_file(path), encode_gltf(two()));
-  std::filesystem::remove(path);
 }
 
 } // namespace gltf_test

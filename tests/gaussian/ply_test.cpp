@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "../support/scratch.hpp"
+
 #include <sqs/gaussian/ply.hpp>
 
 #include <sqs/core/random.hpp>
@@ -80,10 +82,10 @@ TEST(ply, round_trip_keeps_every_bit) {
       expect_same_bits(g, sqs::decode_ply(sqs::encode_ply(g, {.normals = normals, .frame = "x right"}), "g.ply"));
     }
   }
-  const auto path = std::filesystem::temp_directory_path() / sqs::concat("sqs_ply_", ::getpid(), ".ply");
+  const sqs::test::scratch_folder folder;
+  const auto path = folder / "g.ply";
   sqs::write_ply(path, example(3));
   expect_same_bits(sqs::read_ply(path), example(3));
-  std::filesystem::remove(path);
 }
 
 TEST(ply, the_order_of_properties_does_not_matter) {

@@ -16,7 +16,7 @@ class Layers(unittest.TestCase):
         """Checks a tree given as path -> list of included names (or whole text); returns the problems."""
         with tempfile.TemporaryDirectory() as root:
             for name, includes in headers["tree"].items():
-                path = pathlib.Path(root) / "include" / "sqs" / name
+                path = pathlib.Path(root) / ("" if name.startswith("tests/") else "include/sqs") / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 text = includes if isinstance(includes, str) else "".join(f"#include <{i}>\n" for i in includes)
                 path.write_text(text)
@@ -78,6 +78,12 @@ class Layers(unittest.TestCase):
         self.one({"core/a.hpp": ["thread"]}, "outside its seam")
         self.one({"exec/a.hpp": ["cuda_runtime.h"]}, "outside its seam")
         self.one({"core/a.hpp": ["fmt/format.h"]}, "never in the library")
+
+    def test_temporary_files_of_tests(self):
+        self.assertEqual(self.problems(tree={"tests/support/scratch.hpp": "std::filesystem::temp_directory_path();",
+                                             "tests/core/a_test.cpp": "const sqs::test::scratch_folder folder;"}), [])
+        for planted in ("testing::TempDir()", "fs::temp_directory_path()"):
+            self.one({"tests/core/a_test.cpp": f'const auto path = {planted} / "x";'}, "tests/core/a_test.cpp", "scratch.hpp")
 
 
 if __name__ == "__main__":

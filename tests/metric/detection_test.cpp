@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The detection score by hand: matches, ties, filters, what is undefined, and the result file both ways.
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 #include <sqs/metric/detection_json.hpp>
 
@@ -155,7 +156,8 @@ TEST(detection, published_rows_have_the_published_score) {
 }
 
 // --------------------------------------------------------------------------------------------------- the result file
-const std::string path = testing::TempDir() + "sqs_detection_result.json";
+const test::scratch_folder folder;
+const std::string path = folder / "result.json";
 std::string message_for(const std::string& text) {
   std::ofstream(path) << text;
   return test::message_of([] { read_detection_result(path); });

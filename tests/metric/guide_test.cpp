@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The snippets of docs/guide/metrics.md, compiled and run; and that the page shows these lines and no others.
 #include "../support/guide.hpp"
+#include "../support/scratch.hpp"
 
 #include <sqs/data/image_io.hpp>
 #include <sqs/metric.hpp>
@@ -15,8 +16,9 @@ using namespace sqs;
 
 /// Where the snippets write.
 struct here {
-  std::filesystem::path before = std::filesystem::current_path();
-  here() { std::filesystem::current_path(testing::TempDir()); }
+  const test::scratch_folder folder;
+  const std::filesystem::path before = std::filesystem::current_path();
+  here() { std::filesystem::current_path(folder.path()); }
   ~here() { std::filesystem::current_path(before); }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pictures of volumes: one voxel is where it belongs and has its colour; PLY files hold what they announce.
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 #include <sqs/core/file.hpp>
 #include <sqs/pipeline/voxel_ply.hpp>
@@ -101,7 +102,8 @@ TEST(occupancy_pictures, palettes_fit_the_class_lists) {
 TEST(occupancy_pictures, ply) {
   auto o = one_voxel(3, 4, 5, 4);
   o.semantics[static_cast<std::size_t>(tiny.index(4, 4, 5))] = 4; // two in a row: ten faces
-  const std::string path = testing::TempDir() + "sqs_voxels.ply";
+  const test::scratch_folder folder;
+  const std::string path = folder / "voxels.ply";
   write_voxels_ply(path, o, occupancy_palette());
   auto bytes = read_file(path);
   const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());

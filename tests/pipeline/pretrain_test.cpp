@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Training as promised: it learns, it resumes bit for bit, threads do not matter, bad checkpoints are refused.
+#include "../support/scratch.hpp"
 #include "../support/tiny_policy.hpp"
 
 #include <sqs/pipeline/sample_source.hpp>
@@ -20,12 +21,6 @@ struct wide_policy : policy {
   static constexpr idx queries = 16;
 };
 
-fs::path fresh_folder(const char* name) {
-  const fs::path p = fs::path(testing::TempDir()) / (std::string("sqs_pretrain_") + name);
-  fs::remove_all(p);
-  fs::create_directories(p);
-  return p;
-}
 std::vector<float> all_numbers(pipeline::pretrain<policy>& run) {
   std::vector<float> out;
   for_each_tensor(run.network(),
@@ -50,7 +45,7 @@ TEST(pretrain, loss_falls) {
 }
 
 TEST(pretrain, killed_and_resumed_equals_uninterrupted_for_any_thread_count) {
-  const auto folder = fresh_folder("resume");
+  const scratch_folder folder;
   const std::vector samples{made_up_sample<float>(3), made_up_sample<float>(4)};
   const auto advance = [&](pipeline::pretrain<policy>& run, int to) {
     while (run.steps() < to) { run.step(samples[static_cast<std::size_t>(run.steps()) % 2]); }
@@ -76,7 +71,7 @@ TEST(pretrain, killed_and_resumed_equals_uninterrupted_for_any_thread_count) {
 }
 
 TEST(pretrain, a_damaged_checkpoint_falls_back_to_the_one_before) {
-  const auto folder = fresh_folder("damaged");
+  const scratch_folder folder;
   const auto sample = made_up_sample<float>(3);
   pipeline::pretrain<policy> run(cpu{.threads = 1}, 9);
   run.step(sample);
@@ -93,7 +88,7 @@ TEST(pretrain, a_damaged_checkpoint_falls_back_to_the_one_before) {
 }
 
 TEST(pretrain, foreign_checkpoints_are_refused_and_change_nothing) {
-  const auto folder = fresh_folder("foreign");
+  const scratch_folder folder;
   pipeline::pretrain<wide_policy> wide(cpu{.threads = 1}, 9);
   wide.save(folder / "wide.safetensors");
   pipeline::pretrain<policy> run(cpu{.threads = 1}, 9);
@@ -110,10 +105,10 @@ TEST(pretrain, foreign_checkpoints_are_refused_and_change_nothing) {
 }
 
 TEST(pretrain, an_unwritable_folder_is_one_clear_error) {
-  const auto folder = fresh_folder("unwritable");
+  const scratch_folder folder;
   pipeline::pretrain<policy> run(cpu{.threads = 1}, 9);
   EXPECT_THAT(message_of([&] { run.save(folder / "missing" / "c.safetensors"); }), HasSubstr("missing/c.safetensors"));
-  EXPECT_TRUE(fs::is_empty(folder));
+  EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
 TEST(pretrain, a_nan_stops_before_it_reaches_the_parameters) {

@@ -4,6 +4,7 @@
 #include <sqs/tensor/json_stream.hpp>
 
 #include "../support/check.hpp"
+#include "../support/scratch.hpp"
 
 #include <fstream>
 
@@ -224,7 +225,8 @@ TEST(json_stream, a_long_record_is_refused_and_a_long_file_needs_little_memory) 
 }
 
 TEST(json_stream, files_that_cannot_be_read_are_named) {
-  const auto path = std::filesystem::temp_directory_path() / sqs::concat("sqs_stream_", ::getpid(), ".json");
+  const sqs::test::scratch_folder folder;
+  const auto path = folder / "x.json";
   const auto read = [&](const sqs::limits& most = {}, const sqs::file_calls& calls = {}) {
     return message_of([&] {
       sqs::stream_records(

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "../support/scratch.hpp"
+
 #include <sqs/tensor/safetensors.hpp>
 
 #include <gmock/gmock.h>
@@ -16,10 +18,8 @@ using ::testing::ThrowsMessage;
 namespace fs = std::filesystem;
 
 struct temporary_path {
-  fs::path path = fs::temp_directory_path() /
-                  sqs::concat("sqs_st_", ::testing::UnitTest::GetInstance()->current_test_info()->name(), "_",
-                              ::getpid(), ".safetensors");
-  ~temporary_path() { fs::remove(path); }
+  const sqs::test::scratch_folder folder;
+  const fs::path path = folder / "x.safetensors";
 };
 
 /// A file from a header and a data section, both as given.
