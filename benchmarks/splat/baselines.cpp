@@ -50,10 +50,8 @@ engine_report run(const task& t, int repeats, Order order, Blend blend, Backward
   }
   for (const auto stage :
        {&seconds::project, &seconds::order, &seconds::blend, &seconds::blend_backward, &seconds::project_backward}) {
-    std::vector<double> all;
-    for (const auto& time : times) { all.push_back(time.*stage); }
-    std::nth_element(all.begin(), all.begin() + repeats / 2, all.end());
-    out.time.*stage = all[static_cast<std::size_t>(repeats / 2)];
+    out.time.*stage = times[0].*stage;
+    for (const auto& time : times) { out.time.*stage = std::min(out.time.*stage, time.*stage); }
   }
   return out;
 }

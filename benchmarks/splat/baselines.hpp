@@ -28,7 +28,7 @@ struct task {
   const float *background = nullptr, *d_image = nullptr; ///< [V,3], [V,H,W,3]
 };
 
-/// The median time of each stage over `repeats` runs, and the last run's results.
+/// The least time of each stage over `repeats` runs, and the last run's results.
 engine_report run_gaussian_major(const task& t, int repeats);
 engine_report run_scalar_tile(const task& t, int repeats);
 

@@ -127,7 +127,7 @@ inline void measure_baselines(subject& s) {
   s.compared = true;
   if (without_baselines) { return; }
   const auto task = s.task();
-  const int repeats = s.w.id == 3 ? 1 : 3;
+  const int repeats = s.w.id == 3 ? 2 : 3;
   const auto a = baselines::run_gaussian_major(task, repeats), b = baselines::run_scalar_tile(task, repeats);
   s.gaussian_major = a.time, s.scalar_tile = b.time;
   with_engine(s.w, [&](const auto& engine) {

@@ -163,6 +163,11 @@ TYPED_TEST(simd_widths, lists_of_lanes_and_transposition) {
   for (int i = 0; i < n; ++i) {
     for (int c = 0; c < 3; ++c) { EXPECT_EQ(triples[c][i], 3 * i + c); }
   }
+  T written[3 * n + 1];
+  written[3 * n] = -7;
+  store_triples(triples, written);
+  for (int i = 0; i < 3 * n; ++i) { EXPECT_EQ(written[i], numbers[i]); }
+  EXPECT_EQ(written[3 * n], -7);
   if constexpr (n % 4 == 0) {
     V x[4];
     for (int r = 0; r < 4; ++r) {

@@ -50,6 +50,31 @@ TEST(parallel, reduce_is_bitwise_equal_for_any_thread_count) {
   EXPECT_NEAR(sums[0], std::accumulate(x.begin(), x.end(), 0.0), 0.05);
 }
 
+TEST(parallel, fill_sets_what_it_is_given_and_no_more) {
+  const idx piece = (idx{1} << 18) / 4;
+  for (const int threads : {1, 3}) {
+    cpu e{.threads = threads};
+    for (const idx n : {idx{0}, idx{1}, piece - 1, piece, piece + 1, 3 * piece + 5}) {
+      std::vector<float> x(static_cast<std::size_t>(n) + 2, -1);
+      fill(e, x.data() + 1, n, 2.5f);
+      EXPECT_EQ(x.front(), -1) << n;
+      EXPECT_EQ(x.back(), -1) << n;
+      EXPECT_TRUE(std::all_of(x.begin() + 1, x.end() - 1, [](float v) { return v == 2.5f; })) << n;
+    }
+    std::vector<std::uint8_t> nested(2 << 18, 1); // a loop in a loop
+    parallel_for(e, 2, 1, [&](idx half, idx) { fill(e, nested.data() + (half << 18), idx{1} << 18, std::uint8_t{3}); });
+    EXPECT_TRUE(std::all_of(nested.begin(), nested.end(), [](int v) { return v == 3; }));
+  }
+  struct wide { // an element longer than a piece would be
+    std::array<double, 40000> x;
+  };
+  std::vector<wide> two(2), value(1);
+  value[0].x.fill(4);
+  cpu e{.threads = 2};
+  fill(e, two.data(), 2, value[0]);
+  EXPECT_EQ(two[1].x[39999], 4);
+}
+
 TEST(parallel, scan_and_sort) {
   cpu e{.threads = 3};
   std::vector<int> v{3, 1, 4, 1, 5};

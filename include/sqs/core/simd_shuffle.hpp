@@ -205,6 +205,23 @@ template <class T, int N> SQS_INLINE void load_triples(const T* in, simd<T, N> (
   for (int c = 0; c < 3; ++c) { out[c] = simd<T, N>::strided(in + c, 3); }
 }
 
+/// The way back: number c of each triple is out of in[c].
+template <class T, int N> SQS_INLINE void store_triples(const simd<T, N> (&in)[3], T* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (N == 16 && sizeof(T) == 4) {
+    static constexpr detail::lane_choice part[3] = {
+        detail::lane_choice::of([](int i) { return i % 3 * 16 + i / 3; }),
+        detail::lane_choice::of([](int i) { return (i + 16) % 3 * 16 + (i + 16) / 3; }),
+        detail::lane_choice::of([](int i) { return (i + 32) % 3 * 16 + (i + 32) / 3; })};
+    for (int p = 0; p < 3; ++p) { _mm512_storeu_ps(out + 16 * p, part[p](in[0].v, in[1].v, in[2].v)); }
+    return;
+  }
+#endif
+  for (int i = 0; i < N; ++i) {
+    for (int c = 0; c < 3; ++c) { out[3 * i + c] = in[c].v[i]; }
+  }
+}
+
 /// out[4 j + i] = in[i][j], as whole numbers without their fraction. 0 <= in < 65536.
 template <class T, int N> SQS_INLINE void store_words_of_four(const simd<T, N> (&in)[4], std::uint16_t* out) {
 #if defined(SQS_MASK_REGISTERS)

@@ -6,6 +6,7 @@
 
 #include <sqs/exec/concept.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <memory>
@@ -165,5 +166,18 @@ struct cpu {
 };
 
 static_assert(executor<cpu>);
+
+/// Sets n numbers.
+///
+/// Execution   pieces of 256 KiB run in any order, on any thread: clearing memory is work for all cores, too.
+template <class T> void fill(cpu& e, T* p, idx n, T value) {
+  constexpr idx piece = std::max<idx>(1, (idx{1} << 18) / idx{sizeof(T)});
+  if (n <= piece) {
+    std::fill_n(p, n, value);
+    return;
+  }
+  auto chunk = [&](idx c) { std::fill_n(p + c * piece, std::min(piece, n - c * piece), value); };
+  e.state().team.run((n + piece - 1) / piece, chunk);
+}
 
 } // namespace sqs

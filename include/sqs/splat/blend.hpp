@@ -137,6 +137,20 @@ private:
   }
 };
 
+/// Asks for the memory that `store_tile` will write: it comes while the tile is blended. Inlined, because gcc drops calls
+/// of functions that do nothing else.
+template <class K, class T>
+SQS_INLINE void fetch_tile(const tile_place& at, const tile_grid& grid, const blended<T>& out) {
+  constexpr int line = 64 / int{sizeof(T)};
+  const auto& view = grid[at.view];
+  for (int y = 0; y < at.height; ++y) {
+    const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
+    const T* image = out.image.data() + first * K::channels;
+    for (int i = 0; i < at.width * K::channels; i += line) { __builtin_prefetch(image + i, 1, 2); }
+    __builtin_prefetch(out.transmittance.data() + first, 1, 2);
+  }
+}
+
 /// Writes a finished tile into the images: first plane by plane, then pixel by pixel.
 template <class K, class T> void store_tile(const forward_tile<K, T>& tile, const tile_place& at, const tile_grid& grid,
                                             const T* background, blended<T>& out) {
@@ -145,29 +159,36 @@ template <class K, class T> void store_tile(const forward_tile<K, T>& tile, cons
   using cell = typename shape::cell;
   constexpr int channels = K::channels, depths = K::depths, edge = shape::tile;
   static_assert(channels > 0);
-  T plane[(channels + depths + 1) * edge * edge];
-  for (int index = 0; index < shape::cells; ++index) {
-    const auto& s = tile.cells[index];
-    T* const corner = plane + index / shape::across * shape::edge * edge + index % shape::across * shape::edge;
-    int at_plane = 0;
-    const auto put = [&](const cell& x) {
-      T rows[shape::pixels];
-      shape::store(x, rows);
-      T* to = corner + at_plane++ * edge * edge;
-      for (int r = 0; r < shape::edge; ++r) { std::copy_n(rows + r * shape::edge, shape::edge, to + r * edge); }
-    };
-    for (int c = 0; c < plan::near_colours; ++c) { put(fma(s.left, cell(background[c]), s.sum[c])); }
-    for (int c = 0; c < plan::features; ++c) { put(s.feature[c] + s.left * background[plan::near_colours + c]); }
-    const cell& z = s.sum[plan::z ? plan::near_colours : 0];
-    if constexpr (K::accumulated) { put(z); }
-    if constexpr (K::expected) {
-      const cell opacity = cell(1) - s.left;
-      put(select(opacity > cell(0), z * reciprocal(opacity), cell(0)));
-    }
-    if constexpr (K::inverse) { put(s.sum[plan::fused - 1]); }
-    if constexpr (K::median) { put(s.median[0]); }
-    put(s.left);
+  constexpr int area = edge * edge;
+  T plane[(channels + depths + 1) * area];
+  T* next = plane;
+  const auto put = [&](auto&& of) {
+    store_cells<shape>(next, [&](int i) { return of(tile.cells[i]); });
+    next += area;
+  };
+  for (int c = 0; c < plan::near_colours; ++c) {
+    put([&](const auto& s) { return fma(s.left, cell(background[c]), s.sum[c]); });
   }
+  for (int c = 0; c < plan::features; ++c) {
+    put([&](const auto& s) { return s.feature[c] + s.left * background[plan::near_colours + c]; });
+  }
+  [[maybe_unused]] constexpr int z = plan::z ? plan::near_colours : 0;
+  if constexpr (K::accumulated) {
+    put([](const auto& s) { return s.sum[z]; });
+  }
+  if constexpr (K::expected) {
+    put([](const auto& s) {
+      const cell opacity = cell(1) - s.left;
+      return select(opacity > cell(0), s.sum[z] * reciprocal(opacity), cell(0));
+    });
+  }
+  if constexpr (K::inverse) {
+    put([](const auto& s) { return s.sum[plan::fused - 1]; });
+  }
+  if constexpr (K::median) {
+    put([](const auto& s) { return s.median[0]; });
+  }
+  put([](const auto& s) { return s.left; });
   const auto& view = grid[at.view];
   const auto write = [&](auto width) {
     for (int y = 0; y < at.height; ++y) {
@@ -176,15 +197,21 @@ template <class K, class T> void store_tile(const forward_tile<K, T>& tile, cons
       T *image = out.image.data() + first * channels, *depth = out.depth.data() + first * depths;
       int c = 0;
       if constexpr (!std::is_same_v<decltype(width), int>) { // four channels of a register of pixels at a time
-        for (; c + 4 <= channels; c += 4) {
-          interleave_fours<edge>(row + c * edge * edge, edge * edge, image + c, channels);
+        for (; c + 4 <= channels; c += 4) { interleave_fours<edge>(row + c * area, area, image + c, channels); }
+        if constexpr (channels == 3) {
+          constexpr int n = edge < shape::number::size ? edge : shape::number::size;
+          for (int x = 0; x < edge; x += n) {
+            const auto load = [&](int i) { return simd<T, n>::load(row + i * area + x); };
+            store_triples<T, n>({load(0), load(1), load(2)}, image + 3 * x);
+          }
+          c = 3;
         }
       }
       for (int x = 0; x < width; ++x) {
-        for (int i = c; i < channels; ++i) { image[x * channels + i] = row[i * edge * edge + x]; }
-        for (int i = 0; i < depths; ++i) { depth[x * depths + i] = row[(channels + i) * edge * edge + x]; }
+        for (int i = c; i < channels; ++i) { image[x * channels + i] = row[i * area + x]; }
+        for (int i = 0; i < depths; ++i) { depth[x * depths + i] = row[(channels + i) * area + x]; }
       }
-      std::copy_n(row + (channels + depths) * edge * edge, idx{width}, out.transmittance.data() + first);
+      std::copy_n(row + (channels + depths) * area, idx{width}, out.transmittance.data() + first);
     }
   };
   if (at.width == edge) {
@@ -224,6 +251,7 @@ void blend(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bin
     typename detail::forward_tile<k, T>::batch_type batch;
     detail::cell_bits<decltype(batch)> bits;
     pixels.start(at, grid, mask);
+    detail::fetch_tile<k>(at, grid, out);
     const idx begin = bins.begin.data()[tile - bins.first_tile], end = bins.begin.data()[tile - bins.first_tile + 1];
     idx i = begin;
     const bool drawn = !mask.tiles || mask.tiles.data()[tile] != 0;

@@ -38,6 +38,14 @@ template <raster_config Config, class Tile, class T> void write_moments(const T*
   to = std::copy_n(total + Tile::feature_at, plan::features, to);
   std::fill(to, out + moment_plan<Config>::row, T(0));
 }
+/// to[j] += from[j]
+template <int Width, class T> SQS_INLINE void add_row(const T* from, T* to) {
+  constexpr int n = std::min(native_lanes<T>, static_cast<int>(std::bit_floor(unsigned{Width})));
+  using lanes = simd<T, n>;
+  int j = 0;
+  for (; j + n <= Width; j += n) { (lanes::load(to + j) + lanes::load(from + j)).store(to + j); }
+  for (; j < Width; ++j) { to[j] += from[j]; }
+}
 
 } // namespace detail
 
@@ -125,16 +133,29 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
     const idx parts = e.thread_count();
     parallel_for(e, parts, 1, [&](idx part, idx) {
       const idx low = first_record + records * part / parts, high = first_record + records * (part + 1) / parts;
+      const auto add = [&](idx count, auto&& entry) {
+        const auto moments = [&](idx j) { return sum.moments.data() + idx{entry_record.data()[entry(j)]} * width; };
+        for (idx j = 0; j < count; ++j) {
+          const T* ahead = moments(std::min(j + 24, count - 1));
+          __builtin_prefetch(ahead, 1), __builtin_prefetch(ahead + width - 1, 1);
+          detail::add_row<width>(entry_sums.data() + entry(j) * width, moments(j));
+        }
+      };
       for (idx t = g; t < last; ++t) {
-        const idx begin = list(t) - first_of_group, end = begin + entries.data()[t];
-        for (idx i = begin; i < end; ++i) {
-          const idx record = entry_record.data()[i];
-          const T* next = sum.moments.data() + idx{entry_record.data()[std::min(i + 12, end - 1)]} * width;
-          __builtin_prefetch(next, 1), __builtin_prefetch(next + width - 1, 1);
-          if (record < low || record >= high) { continue; }
-          const T* from = entry_sums.data() + i * width;
-          T* const to = sum.moments.data() + record * width;
-          for (int j = 0; j < width; ++j) { to[j] += from[j]; }
+        const idx begin = list(t) - first_of_group, count = entries.data()[t];
+        if (parts == 1) {
+          add(count, [&](idx j) { return begin + j; });
+          continue;
+        }
+        idx own[1024]; // entries of this part, picked without a branch that nobody can foresee
+        for (idx i = 0; i < count;) {
+          idx found = 0;
+          for (const idx stop = std::min(count, i + 1024); i < stop; ++i) {
+            const idx record = entry_record.data()[begin + i];
+            own[found] = begin + i;
+            found += record >= low && record < high ? 1 : 0;
+          }
+          add(found, [&](idx j) { return own[j]; });
         }
       }
     });

@@ -124,8 +124,8 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
                        zeros<T, 2>(e, {count, k::columns}), zeros<T, 2>(e, {rig.size(), 12}),
                        zeros<T, 2>(e, {rig.size(), 12})};
   auto centres = options.centre_gradients, absolutes = options.centre_absgradients;
-  std::fill(centres.begin(), centres.end(), T(0));
-  std::fill(absolutes.begin(), absolutes.end(), T(0));
+  fill(e, centres.data(), centres.size(), T(0));
+  fill(e, absolutes.data(), absolutes.size(), T(0));
 
   // Lanes [i, i + here) of view v; adds to their Gaussians, which no other record of the view shares.
   const auto one_register = [&](idx v, idx i, int here, detail::camera_gradient<T>& sum) {

@@ -77,6 +77,11 @@ template <class Shape> idx pixel_index(const tile_place& at, const tile_grid& gr
   return x < at.width && y < at.height ? view.first_pixel + idx{at.y0 + y} * view.width + at.x0 + x : -1;
 }
 
+/// Asks for a record, which may lie across two cache lines.
+template <class T> SQS_INLINE void fetch(const projected_gaussian<T>& r) {
+  __builtin_prefetch(&r), __builtin_prefetch(&r.gaussian);
+}
+
 /// A batch of a tile's Gaussians made ready for its pixels.
 ///
 /// The form of a Gaussian, (lx (dx + k dy))^2 + (ly dy)^2, is split into what depends on the cell and what depends on the
@@ -116,13 +121,14 @@ template <class K, class T, int Size> struct tile_batch {
     for (int i = 0; i < count; i += step) {
       const T* from[step];
       for (int j = 0; j < step; ++j) {
-        __builtin_prefetch(&records[order[std::min<idx>(i + j + 16, entries - 1)]]);
+        fetch(records[order[std::min<idx>(i + j + 16, entries - 1)]]);
         const auto& r = records[order[std::min(i + j, count - 1)]];
         from[j] = &r.x;
         if constexpr (plan::features > 0) {
           features[i + j] =
               colours + idx{r.gaussian} * K::columns + (K::sh_degree < 0 ? plan::near_colours : K::sh_columns);
           for (int c = 0; c < plan::features; c += 64 / int{sizeof(T)}) { __builtin_prefetch(features[i + j] + c); }
+          __builtin_prefetch(features[i + j] + plan::features - 1);
         }
       }
       const auto next = [&] {
@@ -293,6 +299,27 @@ template <class Shape, class T, class F> SQS_INLINE void load_cells(const T* pla
         T pixels[Shape::pixels];
         for (int y = 0; y < edge; ++y) { std::copy_n(plane + i * edge + y * Shape::tile, edge, pixels + y * edge); }
         f(row * Shape::across + i, Shape::load(pixels));
+      }
+    }
+  }
+}
+
+/// The way back: f(index) is the cell of that number.
+template <class Shape, class T, class F> SQS_INLINE void store_cells(T* plane, F&& f) {
+  constexpr int edge = Shape::edge;
+  for (int row = 0; row < Shape::across; ++row, plane += edge * Shape::tile) {
+    if constexpr (Shape::registers == 1 && Shape::across % 4 == 0) { // four cells at a time
+      for (int i = 0; i < Shape::across; i += 4) {
+        typename Shape::number x[4];
+        for (int j = 0; j < 4; ++j) { x[j] = f(row * Shape::across + i + j).r[0]; }
+        transpose_quarters(x);
+        for (int y = 0; y < 4; ++y) { x[y].store(plane + i * edge + y * Shape::tile); }
+      }
+    } else {
+      for (int i = 0; i < Shape::across; ++i) {
+        T pixels[Shape::pixels];
+        Shape::store(f(row * Shape::across + i), pixels);
+        for (int y = 0; y < edge; ++y) { std::copy_n(pixels + y * edge, edge, plane + i * edge + y * Shape::tile); }
       }
     }
   }

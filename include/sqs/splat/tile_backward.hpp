@@ -101,7 +101,7 @@ template <class K, class T> struct backward_tile {
     idx i = 0;
     for (; i < left && chosen < batch_type::size; ++i) { // written in any case: the next overwrites what adds nothing
       record[chosen] = order[i];
-      __builtin_prefetch(&records[order[std::min(i + 32, left - 1)]]);
+      fetch(records[order[std::min(i + 32, left - 1)]]);
       unsigned any = 0;
       for (int w = 0; w < shape::words; ++w) {
         const unsigned bits = reached[i * shape::words + w] & open[w];
@@ -151,7 +151,7 @@ private:
 
   void fetch_next_rows() {
     constexpr int step = 64 / int{sizeof(T)};
-    for (int rows = 0; rows < 2 && next_rows > 0; ++rows, --next_rows) {
+    for (int rows = 0; rows < 4 && next_rows > 0; ++rows, --next_rows) {
       for (int a = 0; a < 4; ++a) {
         const int channels = a < 2 ? K::channels : 1;
         for (int i = 0; i < edge * channels; i += step) { __builtin_prefetch(next[a] + i, 0, 2); }
