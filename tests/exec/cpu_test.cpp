@@ -4,6 +4,7 @@
 
 #include <sqs/exec/gemm.hpp>
 
+#include <bit>
 #include <numeric>
 
 namespace cpu_test {
@@ -75,45 +76,63 @@ TEST(parallel, fill_sets_what_it_is_given_and_no_more) {
   EXPECT_EQ(two[1].x[39999], 4);
 }
 
-TEST(parallel, scan_and_sort) {
+TEST(parallel, scan) {
   cpu e{.threads = 3};
   std::vector<int> v{3, 1, 4, 1, 5};
   EXPECT_EQ(exclusive_scan(e, v.data(), v.data(), 5), 14);
   EXPECT_EQ(v, (std::vector<int>{0, 3, 4, 8, 9}));
-  for (const idx n : {0, 1, 1000, 200000}) {
-    const auto s = random_stream::of(4, n);
-    std::vector<std::uint64_t> keys(static_cast<std::size_t>(n)), spare(keys.size());
-    std::vector<idx> rows(keys.size()), spare_rows(keys.size());
-    for (idx i = 0; i < n; ++i) { keys[static_cast<std::size_t>(i)] = s.bits(i) & 0xFFFFFF0ull; }
-    std::iota(rows.begin(), rows.end(), 0);
-    auto expected = rows;
-    std::stable_sort(expected.begin(), expected.end(), [&](idx a, idx b) {
-      return keys[static_cast<std::size_t>(a)] < keys[static_cast<std::size_t>(b)];
-    });
-    radix_sort_pairs(e, keys.data(), rows.data(), spare.data(), spare_rows.data(), n, 28);
-    EXPECT_EQ(rows, expected); // stable
-    EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
-  }
-}
-TEST(parallel, radix_sort_looks_at_the_low_bits_only) {
-  cpu e{.threads = 2};
-  for (const int bits : {0, 1, 11, 12, 27, 33, 64}) {
-    const idx n = 40000;
-    const auto s = random_stream::of(5, bits);
-    const std::uint64_t mask = bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
-    std::vector<std::uint64_t> keys(static_cast<std::size_t>(n)), spare(keys.size());
-    std::vector<idx> rows(keys.size()), spare_rows(keys.size());
-    for (idx i = 0; i < n; ++i) { keys[static_cast<std::size_t>(i)] = s.bits(i); }
-    std::iota(rows.begin(), rows.end(), 0);
-    auto expected = rows;
-    std::stable_sort(expected.begin(), expected.end(), [&](idx a, idx b) {
-      return (keys[static_cast<std::size_t>(a)] & mask) < (keys[static_cast<std::size_t>(b)] & mask);
-    });
-    radix_sort_pairs(e, keys.data(), rows.data(), spare.data(), spare_rows.data(), n, bits);
-    EXPECT_EQ(rows, expected) << bits << " bits";
-  }
 }
 
+/// Sorts key_of(i) with their numbers by their low bits, as std::stable_sort does.
+template <class Key, class F> void expect_sorted(int threads, idx n, int bits, F key_of) {
+  SCOPED_TRACE(concat(threads, " threads, ", n, " pairs, ", bits, " bits"));
+  cpu e{.threads = threads};
+  std::vector<Key> keys(static_cast<std::size_t>(n)), spare(keys.size());
+  std::vector<std::int32_t> rows(keys.size()), spare_rows(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) { keys[i] = key_of(static_cast<idx>(i)); }
+  std::iota(rows.begin(), rows.end(), 0);
+  const auto given = keys;
+  const auto low = [&](std::int32_t i) {
+    const Key k = given[static_cast<std::size_t>(i)];
+    return bits == 8 * int{sizeof(Key)} ? k : static_cast<Key>(k & ((Key{1} << bits) - 1));
+  };
+  auto expected = rows;
+  std::stable_sort(expected.begin(), expected.end(), [&](auto a, auto b) { return low(a) < low(b); });
+  radix_sort_pairs(e, keys.data(), rows.data(), spare.data(), spare_rows.data(), n, bits);
+  EXPECT_EQ(rows, expected);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    ASSERT_EQ(keys[i], given[static_cast<std::size_t>(rows[i])]); // whole, with the bits above those sorted by
+  }
+}
+TEST(parallel, radix_sort_of_few_and_many_by_any_bits) {
+  for (const idx n : {idx{0}, idx{1}, idx{1000}, idx{40000}, (idx{1} << 17) - 1, idx{1} << 17, idx{200001}}) {
+    for (const int bits : {0, 1, 11, 12, 13, 27, 28, 33, 64}) {
+      const auto s = random_stream::of(5, bits, n);
+      expect_sorted<std::uint64_t>(3, n, bits, [&](idx i) { return s.bits(i); });
+      if (bits <= 32) {
+        expect_sorted<std::uint32_t>(1, n, bits, [&](idx i) { return static_cast<std::uint32_t>(s.bits(i)); });
+      }
+    }
+  }
+}
+/// Many pairs are split by their highest digit if that tells them apart: where it hardly does, and where parts are long.
+TEST(parallel, radix_sort_of_uneven_keys) {
+  const idx n = 180000;
+  const auto s = random_stream::of(6);
+  const auto uniform = [&](idx i) { return static_cast<std::uint32_t>(s.bits(i)); };
+  for (const int threads : {1, 2}) {
+    expect_sorted<std::uint32_t>(threads, n, 32, [&](idx) { return 7u; });
+    expect_sorted<std::uint32_t>(threads, n, 32, [&](idx i) { return static_cast<std::uint32_t>(n - i); });
+    expect_sorted<std::uint32_t>(threads, n, 32, [&](idx i) { return uniform(i) % 16 << 28 | (uniform(i) & 0xFFFFu); });
+    expect_sorted<std::uint32_t>(threads, n, 29, [&](idx i) { return uniform(i) % 9 << 25 | uniform(i) % 3; });
+    expect_sorted<std::uint32_t>(threads, n, 30, [&](idx i) { // bits of floats, as depths are
+      return std::bit_cast<std::uint32_t>(static_cast<float>(s.uniform(i, 0.2, 80)));
+    });
+    // Ten long parts and many of a few pairs, whose bits above the lowest 24 are not to be looked at.
+    expect_sorted<std::uint32_t>(
+        threads, n, 24, [&](idx i) { return i % 8 == 0 ? uniform(i) : uniform(i) % 10 << 20 | uniform(i) % 99; });
+  }
+}
 TEST(gemm, all_transposes_against_the_plain_loop) {
   cpu e{.threads = 2};
   const idx m = 150, n = 7, k = 11;

@@ -3,6 +3,7 @@
 /// \file
 /// Second stage of the rasterizer: for every tile of every view, the Gaussians that may touch it, nearest first.
 
+#include <sqs/core/simd.hpp>
 #include <sqs/exec/parallel.hpp>
 #include <sqs/splat/record.hpp>
 
@@ -51,6 +52,29 @@ inline idx counting_room(const tile_grid& g, idx views, idx parts) {
   return room;
 }
 inline constexpr idx most_strips = 32; // of a view
+
+/// Appends records to the lists of neighbouring tiles.
+struct list_writer {
+  std::int32_t* list;
+  std::uint32_t nowhere; ///< a place of this writer's own in the list, for what is not to be written
+
+  /// list[cursor[i]++] = record for i < width; the first four without a branch.
+  SQS_INLINE void append(std::uint32_t* cursor, idx width, std::int32_t record) {
+#if defined(SQS_MASK_REGISTERS) && defined(__AVX512VL__)
+    const auto real = static_cast<__mmask8>((1u << std::min<idx>(width, 4)) - 1);
+    const __m128i at = _mm_maskz_loadu_epi32(real, cursor);
+    _mm256_mask_i64scatter_epi32(list, real, _mm256_cvtepu32_epi64(at), _mm_set1_epi32(record), sizeof(record));
+    _mm_mask_storeu_epi32(cursor, real, _mm_add_epi32(at, _mm_set1_epi32(1)));
+#else
+    for (idx i = 0; i < 4; ++i) {
+      std::uint32_t* const at = i < width ? cursor + i : &nowhere;
+      list[*at] = record;
+      *at += i < width ? 1u : 0u;
+    }
+#endif
+    for (idx i = 4; i < width; ++i) { list[cursor[i]++] = record; }
+  }
+};
 
 } // namespace detail
 
@@ -111,7 +135,6 @@ template <class T>
 tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth_order& order, tile_band band) {
   tile_bins bins{grid.first_tile(band.begin), grid.first_tile(band.end), {}, {}};
   const idx tiles = bins.last_tile - bins.first_tile;
-  constexpr idx unrolled = 4; // tiles of a row that are handled without a branch
   bins.begin = empty<idx, 1>(e, {tiles + 1});
   auto cursors = empty<std::uint32_t, 1>(e, {tiles});
   std::uint32_t* const cursor = cursors.data();
@@ -165,20 +188,14 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
   bins.order = empty<std::int32_t, 1>(e, {total + grid.count * parts});
   std::int32_t* const list = bins.order.data();
   each_strip([&](idx job, const detail::strip& s, const tile_grid::view& view) {
-    std::uint32_t nowhere = static_cast<std::uint32_t>(total + job);
+    detail::list_writer lists{list, static_cast<std::uint32_t>(total + job)};
     std::uint32_t* const first = cursor + view.first_tile - bins.first_tile;
     for (idx i = first_record(s.view); i < first_record(s.view + 1); ++i) {
       const tile_box b = order.box.data()[i];
       const std::int32_t record = order.record.data()[i];
       const idx y1 = std::min<idx>(b.y1, s.end), width = b.x1 - b.x0;
       for (idx y = std::max<idx>(b.y0, s.begin); y < y1; ++y) {
-        std::uint32_t* const c = first + y * view.tiles_x + b.x0;
-        for (idx x = 0; x < unrolled; ++x) {
-          std::uint32_t* const at = x < width ? c + x : &nowhere;
-          list[*at] = record;
-          *at += x < width ? 1u : 0u;
-        }
-        for (idx x = unrolled; x < width; ++x) { list[c[x]++] = record; }
+        lists.append(first + y * view.tiles_x + b.x0, width, record);
       }
     }
   });
