@@ -17,3 +17,4 @@
 #include <sqs/splat/scene.hpp>
 #include <sqs/splat/tile.hpp>
 #include <sqs/splat/tile_backward.hpp>
+#include <sqs/splat/tile_gradient.hpp>

@@ -3,16 +3,9 @@
 /// \file
 /// One tile of the blend's backward pass: the replay of its Gaussians, and their sums over its pixels.
 
-#include <sqs/splat/blend.hpp>
+#include <sqs/splat/tile_gradient.hpp>
 
 namespace sqs::splat {
-
-/// dL/d(outputs), over the pixels of all views.
-template <class T> struct image_gradients {
-  tensor<T, 2> image;         ///< [P,C]
-  tensor<T, 2> depth;         ///< [P,D]
-  tensor<T, 1> transmittance; ///< [P]
-};
 
 namespace detail {
 
@@ -62,7 +55,7 @@ template <class K, class T> struct backward_tile {
   /// were finite.
   bool start(const tile_place& at, const tile_grid& grid, const raster_mask& mask, const blended<T>& out,
              const image_gradients<T>& d, T* d_background) {
-    planes p;
+    tile_gradient<K, T> p;
     cell sum_of_rests(0);
     if (at.width == edge) {
       p.read(at, grid, out, d, d_background, std::integral_constant<int, edge>{});
@@ -159,104 +152,6 @@ private:
       }
     }
   }
-  /// What is read of a tile's pixels, row by row; zero outside the image.
-  struct planes {
-    T rest[area], value[(plan::fused + plan::features) * area], median[K::median ? area : 1];
-
-    template <class Width> void read(const tile_place& at, const tile_grid& grid, const blended<T>& out,
-                                     const image_gradients<T>& d, T* d_background, Width width) {
-      const auto& view = grid[at.view];
-      T background[K::channels][edge]{}; // sums of the background's gradient, column by column
-      if (at.width < edge || at.height < edge) { clear(); }
-      if constexpr (K::depths > 0) {
-        std::fill_n(value + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0));
-      }
-      for (int y = 0; y < at.height; ++y) {
-        const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
-        const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
-        const T *t = out.transmittance.data() + first, *d_t = d.transmittance.data() + first;
-        T* const row = rest + y * edge;
-        const auto plane = [&](int c) {
-          return value + (c < plan::near_colours ? c : c - plan::near_colours + plan::fused) * area + y * edge;
-        };
-        if constexpr (!std::is_same_v<Width, int>) { // a whole row, a register at a time
-          constexpr int n = edge < number::size ? edge : number::size, fours = K::channels / 4 * 4;
-          using lanes = simd<T, n>;
-          T d_plane[fours > 0 ? fours : 1][edge], plane_of[fours > 0 ? fours : 1][edge];
-          for (int c = 0; c < fours; c += 4) {
-            deinterleave_fours<edge>(d_image + c, K::channels, d_plane[c], edge);
-            deinterleave_fours<edge>(image + c, K::channels, plane_of[c], edge);
-          }
-          for (int x = 0; x < edge; x += n) {
-            const lanes left = lanes::load(t + x);
-            lanes toward = left * lanes::load(d_t + x);
-            const auto add = [&](int c, const lanes& v, const lanes& i) {
-              v.store(plane(c) + x);
-              toward += v * i;
-              (lanes::load(background[c] + x) + left * v).store(background[c] + x);
-            };
-            if constexpr (K::channels == 3) {
-              lanes v[3], i[3];
-              load_triples(d_image + 3 * x, v);
-              load_triples(image + 3 * x, i);
-              for (int c = 0; c < 3; ++c) { add(c, v[c], i[c]); }
-            } else {
-              for (int c = 0; c < fours; ++c) { add(c, lanes::load(d_plane[c] + x), lanes::load(plane_of[c] + x)); }
-              for (int c = fours; c < K::channels; ++c) {
-                const idx first_of = x * K::channels + c;
-                add(c, lanes::strided(d_image + first_of, K::channels), lanes::strided(image + first_of, K::channels));
-              }
-            }
-            toward.store(row + x);
-          }
-        } else {
-          for (int x = 0; x < width; ++x) {
-            row[x] = t[x] * d_t[x];
-            for (int c = 0; c < K::channels; ++c) {
-              const T v = d_image[x * K::channels + c];
-              plane(c)[x] = v;
-              row[x] += v * image[x * K::channels + c];
-              background[c][x] += t[x] * v;
-            }
-          }
-        }
-        if constexpr (K::depths > 0) {
-          for (int x = 0; x < width; ++x) { read_depth(y * edge + x, first + x, t[x], out, d); }
-        }
-      }
-      for (int c = 0; c < K::channels; ++c) {
-        d_background[c] = T(0);
-        for (const T x : background[c]) { d_background[c] += x; }
-      }
-    }
-    void clear() {
-      std::fill_n(rest, area, T(0));
-      std::fill_n(value, (plan::fused + plan::features) * area, T(0));
-      std::fill_n(median, K::median ? area : 1, T(0));
-    }
-    void read_depth(int to, idx pixel, T t, const blended<T>& out, const image_gradients<T>& d) {
-      const T *d_depth = d.depth.data() + pixel * K::depths, *depth = out.depth.data() + pixel * K::depths;
-      T& d_z = value[(plan::z ? plan::near_colours : 0) * area + to];
-      if constexpr (K::accumulated) {
-        d_z += *d_depth;
-        rest[to] += *d_depth++ * *depth++;
-      }
-      if constexpr (K::expected) { // z / (1 - T) depends on both, and T is everyone's
-        const T opacity = T(1) - t;
-        if (opacity > T(0)) {
-          d_z += *d_depth / opacity;
-          rest[to] += *d_depth * *depth * (T(1) + t / opacity);
-        }
-        ++d_depth, ++depth;
-      }
-      if constexpr (K::inverse) {
-        value[(plan::fused - 1) * area + to] = *d_depth;
-        rest[to] += *d_depth++ * *depth++;
-      }
-      if constexpr (K::median) { median[to] = *d_depth; }
-    }
-  };
-
   static SQS_INLINE void accumulate(number& sum, const cell& a, const cell& b) {
     for (int r = 0; r < shape::registers; ++r) { sum = fma(a.r[r], b.r[r], sum); }
   }
