@@ -94,7 +94,10 @@ TEST(memory, same_bits_for_any_bands) {
   for (const std::size_t bytes : {std::size_t{0}, std::size_t{1} << 10, std::size_t{1} << 13}) {
     x.options.band_bytes = bytes;
     EXPECT_TRUE(forward_of(e, x).saved.order.record); // in bands
-    expect_same(run(e, x), expected, std::to_string(bytes) + " bytes");
+    for (const int threads : {1, 2, 3}) { // sums of a view go straight to their records, or through groups of tiles
+      cpu other{.threads = threads};
+      expect_same(run(other, x), expected, concat(bytes, " bytes, ", threads, " threads"));
+    }
   }
 }
 

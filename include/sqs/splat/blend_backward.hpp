@@ -46,6 +46,19 @@ template <int Width, class T> SQS_INLINE void add_row(const T* from, T* to) {
   for (; j + n <= Width; j += n) { (lanes::load(to + j) + lanes::load(from + j)).store(to + j); }
   for (; j < Width; ++j) { to[j] += from[j]; }
 }
+/// Asks for a row, which may lie across cache lines.
+template <int Width, class T> SQS_INLINE void fetch_row(const T* row) {
+  __builtin_prefetch(row, 1), __builtin_prefetch(row + Width - 1, 1);
+}
+template <raster_config Config, class Tile, class T> void add_moments(const T* total, T depth, T* out) {
+  if constexpr (raster_constants<Config, T>::depth == 0) { // in the order of the plan already
+    add_row<Tile::sums>(total, out);
+  } else {
+    T row[moment_plan<Config>::row];
+    write_moments<Config, Tile>(total, depth, row);
+    add_row<moment_plan<Config>::row>(row, out);
+  }
+}
 
 } // namespace detail
 
@@ -60,24 +73,15 @@ blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const ti
           zeros<T, 2>(e, {grid.count, raster_constants<Config, T>::channels}), true};
 }
 
-/// Backward pass of `blend` for a band; adds to `sum`.
-///
-/// Shapes      `out` and `reached` hold what `blend` returned for the same arguments.
-/// Gradient    see `moment_plan`, and the background. None passes a capped alpha.
-/// Execution   group of tiles after group: parallel over tiles, then over records. Bitwise the same for any thread count
-///             and any bands: every entry of a tile's list has sums of its own, which are added up per record in the
-///             order of the tiles.
-/// Cost        45 + 6C flop per pair looked at; memory for the sums of `entries_of_group` entries, or of the longest list.
-template <raster_config Config, class T>
-void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins,
-                    const reached_cells& reached, const tensor<T, 2>& colours, const raster_mask& mask,
-                    const blended<T>& out, const image_gradients<T>& d, blend_gradients<T>& sum) {
-  using k = raster_constants<Config, T>;
-  using tile_type = detail::backward_tile<k, T>;
+namespace detail {
+
+/// Calls one_tile(tile, expect, take) for all tiles of a band, groups of which several threads share. Their sums are put
+/// aside and added up per record in the order of the tiles.
+template <raster_config Config, class Tile, class T, class F>
+void add_in_groups(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins, F&& one_tile,
+                   tensor<T, 2>& moments) {
   constexpr int width = moment_plan<Config>::row;
   const idx tiles = bins.last_tile - bins.first_tile;
-  constexpr int words = detail::tile_shape<k, T>::words;
-  // Tiles go in groups whose sums stay in the cache until they are added up.
   const auto list = [&](idx t) { return bins.begin.data()[t]; };
   const auto group_end = [&](idx t) {
     const idx most = list(t) + entries_of_group<Config, T>;
@@ -86,86 +90,122 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
   };
   idx longest = 0;
   for (idx g = 0; g < tiles; g = group_end(g)) { longest = std::max(longest, list(group_end(g)) - list(g)); }
-  idx first_of_group = 0;
   // Of the entries that add something, at the beginning of each tile's part of the group.
-  auto entry_sums = empty<T, 2>(e, {longest, width});
-  auto entry_record = empty<std::int32_t, 1>(e, {longest});
+  auto sums = empty<T, 2>(e, {longest, width});
+  auto records = empty<std::int32_t, 1>(e, {longest});
   auto entries = empty<std::int32_t, 1>(e, {tiles});
-  auto tile_background = empty<T, 2>(e, {tiles, k::channels});
-  auto finite = empty<std::uint8_t, 1>(e, {tiles});
-  const auto one_tile = [&](idx tile) {
-    const auto at = detail::place_of<k::tile>(grid, tile);
-    tile_type pixels;
-    typename tile_type::batch_type batch;
-    finite.data()[tile - bins.first_tile] =
-        pixels.start(at, grid, mask, out, d, tile_background.data() + (tile - bins.first_tile) * k::channels) ? 1 : 0;
-    const idx begin = bins.begin.data()[tile - bins.first_tile], seen = begin + out.seen.data()[tile];
-    if (tile + 1 < bins.last_tile) { pixels.expect(detail::place_of<k::tile>(grid, tile + 1), grid, out, d); }
-    idx i = begin - first_of_group; // of the sums
-    for (idx next = begin; next < seen;) {
-      std::int32_t* const record = entry_record.data() + i;
-      next +=
-          pixels.choose(p.records.data(), bins.order.data() + next, reached.data() + next * words, seen - next, record);
-      const int count = pixels.chosen;
-      if (count == 0) { break; }
-      batch.fill(p.records.data(), record, count, colours.data(), at);
-      T total[batch.size * tile_type::sums + 16];
-      pixels.add(batch, total);
-      for (int j = 0; j < count; ++j) {
-        detail::write_moments<Config, tile_type>(total + j * tile_type::sums, batch.depth[j],
-                                                 entry_sums.data() + (i + j) * width);
-      }
-      i += count;
-    }
-    entries.data()[tile - bins.first_tile] = static_cast<std::int32_t>(i - (begin - first_of_group));
-  };
   for (idx g = 0; g < tiles; g = group_end(g)) {
-    first_of_group = list(g);
-    const idx last = group_end(g);
+    const idx last = group_end(g), base = list(g);
     parallel_for(e, last - g, 4, [&](idx begin, idx end) {
-      for (idx t = begin; t < end; ++t) { one_tile(bins.first_tile + g + t); }
+      for (idx t = g + begin; t < g + end; ++t) {
+        idx i = list(t) - base;
+        one_tile(
+            bins.first_tile + t, [](const std::int32_t*, int) {},
+            [&](const std::int32_t* record, int count, const T* total, const T* depth) {
+              for (int j = 0; j < count; ++j, ++i) {
+                records.data()[i] = record[j];
+                write_moments<Config, Tile>(total + j * Tile::sums, depth[j], sums.data() + i * width);
+              }
+            });
+        entries.data()[t] = static_cast<std::int32_t>(i - (list(t) - base));
+      }
     });
     // Whoever has a part of the records walks all lists, so that no two threads meet.
-    const idx first_view = detail::place_of<k::tile>(grid, bins.first_tile + g).view,
-              last_view = detail::place_of<k::tile>(grid, bins.first_tile + last - 1).view;
-    const idx first_record = p.first[static_cast<std::size_t>(first_view)],
-              records = p.first[static_cast<std::size_t>(last_view) + 1] - first_record;
-    const idx parts = e.thread_count();
+    const auto view_of = [&](idx t) {
+      return static_cast<std::size_t>(place_of<Tile::edge>(grid, bins.first_tile + t).view);
+    };
+    const idx first = p.first[view_of(g)], count = p.first[view_of(last - 1) + 1] - first, parts = e.thread_count();
     parallel_for(e, parts, 1, [&](idx part, idx) {
-      const idx low = first_record + records * part / parts, high = first_record + records * (part + 1) / parts;
-      const auto add = [&](idx count, auto&& entry) {
-        const auto moments = [&](idx j) { return sum.moments.data() + idx{entry_record.data()[entry(j)]} * width; };
-        for (idx j = 0; j < count; ++j) {
-          const T* ahead = moments(std::min(j + 24, count - 1));
-          __builtin_prefetch(ahead, 1), __builtin_prefetch(ahead + width - 1, 1);
-          detail::add_row<width>(entry_sums.data() + entry(j) * width, moments(j));
-        }
-      };
+      const idx low = first + count * part / parts, high = first + count * (part + 1) / parts;
+      idx own[1024];
       for (idx t = g; t < last; ++t) {
-        const idx begin = list(t) - first_of_group, count = entries.data()[t];
-        if (parts == 1) {
-          add(count, [&](idx j) { return begin + j; });
-          continue;
-        }
-        idx own[1024]; // entries of this part, picked without a branch that nobody can foresee
-        for (idx i = 0; i < count;) {
-          idx found = 0;
-          for (const idx stop = std::min(count, i + 1024); i < stop; ++i) {
-            const idx record = entry_record.data()[begin + i];
-            own[found] = begin + i;
+        for (idx i = list(t) - base, end = i + entries.data()[t]; i < end;) {
+          idx found = 0; // picked without a branch, which nobody could foresee
+          for (const idx stop = std::min(end, i + 1024); i < stop; ++i) {
+            const idx record = records.data()[i];
+            own[found] = i;
             found += record >= low && record < high ? 1 : 0;
           }
-          add(found, [&](idx j) { return own[j]; });
+          const auto row = [&](idx j) { return moments.data() + idx{records.data()[own[j]]} * width; };
+          for (idx j = 0; j < found; ++j) {
+            fetch_row<width>(row(std::min(j + 24, found - 1)));
+            add_row<width>(sums.data() + own[j] * width, row(j));
+          }
         }
       }
     });
   }
+}
+
+} // namespace detail
+
+/// Backward pass of `blend` for a band; adds to `sum`.
+///
+/// Shapes      `out` and `reached` hold what `blend` returned for the same arguments.
+/// Gradient    see `moment_plan`, and the background. None passes a capped alpha.
+/// Execution   parallel over the band's views if there are two for each thread, or else over the tiles of one group after the other.
+///             Bitwise the same for any thread count and any bands: the sums of each entry of a tile's list are added up
+///             per record in the order of the tiles.
+/// Cost        45 + 6C flop per pair looked at; over tiles, memory for the sums of `entries_of_group` entries, or of the
+///             longest list.
+template <raster_config Config, class T>
+void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins,
+                    const reached_cells& reached, const tensor<T, 2>& colours, const raster_mask& mask,
+                    const blended<T>& out, const image_gradients<T>& d, blend_gradients<T>& sum) {
+  using k = raster_constants<Config, T>;
+  using tile_type = detail::backward_tile<k, T>;
+  constexpr int width = moment_plan<Config>::row, words = detail::tile_shape<k, T>::words;
+  const idx tiles = bins.last_tile - bins.first_tile;
+  auto tile_background = empty<T, 2>(e, {tiles, k::channels});
+  auto finite = empty<std::uint8_t, 1>(e, {tiles});
+  // expect(records, count) is told of a batch before it is replayed, take(records, count, sums, depths) afterwards.
+  const auto one_tile = [&](idx tile, auto&& expect, auto&& take) {
+    const auto at = detail::place_of<k::tile>(grid, tile);
+    tile_type pixels;
+    typename tile_type::batch_type batch;
+    const idx t = tile - bins.first_tile;
+    finite.data()[t] = pixels.start(at, grid, mask, out, d, tile_background.data() + t * k::channels) ? 1 : 0;
+    const idx begin = bins.begin.data()[t], seen = begin + out.seen.data()[tile];
+    if (tile + 1 < bins.last_tile) { pixels.expect(detail::place_of<k::tile>(grid, tile + 1), grid, out, d); }
+    std::int32_t record[batch.size + 1];
+    for (idx next = begin; next < seen;) {
+      next +=
+          pixels.choose(p.records.data(), bins.order.data() + next, reached.data() + next * words, seen - next, record);
+      const int count = pixels.chosen;
+      if (count == 0) { break; }
+      expect(record, count);
+      batch.fill(p.records.data(), record, count, colours.data(), at);
+      T total[batch.size * tile_type::sums + 16];
+      pixels.add(batch, total);
+      take(record, count, total, batch.depth);
+    }
+  };
+  const auto first_of = [&](idx v) { return std::clamp(grid[v].first_tile, bins.first_tile, bins.last_tile); };
+  idx views = 0; // in this band
+  for (idx v = 0; v < grid.count; ++v) { views += first_of(v) < first_of(v + 1) ? 1 : 0; }
+  if (e.thread_count() == 1 || views >= 2 * e.thread_count()) {
+    const auto row = [&](std::int32_t record) { return sum.moments.data() + idx{record} * width; };
+    parallel_for(e, grid.count, 1, [&](idx v, idx) {
+      for (idx t = first_of(v); t < first_of(v + 1); ++t) {
+        one_tile(
+            t,
+            [&](const std::int32_t* record, int count) {
+              for (int j = 0; j < count; ++j) { detail::fetch_row<width>(row(record[j])); }
+            },
+            [&](const std::int32_t* record, int count, const T* total, const T* depth) {
+              for (int j = 0; j < count; ++j) {
+                detail::add_moments<Config, tile_type>(total + j * tile_type::sums, depth[j], row(record[j]));
+              }
+            });
+      }
+    });
+  } else {
+    detail::add_in_groups<Config, tile_type>(e, p, grid, bins, one_tile, sum.moments);
+  }
   sum.finite = sum.finite && std::find(finite.begin(), finite.end(), std::uint8_t{0}) == finite.end();
   for (idx v = 0; v < grid.count; ++v) {
     T* const to = sum.background.data() + v * k::channels;
-    const idx first = std::max(bins.first_tile, grid[v].first_tile),
-              last = std::min(bins.last_tile, grid[v + 1].first_tile);
-    for (idx t = first; t < last; ++t) {
+    for (idx t = first_of(v); t < first_of(v + 1); ++t) {
       for (int c = 0; c < k::channels; ++c) {
         to[c] += tile_background.data()[(t - bins.first_tile) * k::channels + c];
       }

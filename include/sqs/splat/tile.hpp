@@ -121,7 +121,7 @@ template <class K, class T, int Size> struct tile_batch {
     for (int i = 0; i < count; i += step) {
       const T* from[step];
       for (int j = 0; j < step; ++j) {
-        fetch(records[order[std::min<idx>(i + j + 16, entries - 1)]]);
+        if (entries > size) { fetch(records[order[std::min<idx>(i + j + 16, entries - 1)]]); }
         const auto& r = records[order[std::min(i + j, count - 1)]];
         from[j] = &r.x;
         if constexpr (plan::features > 0) {
@@ -272,39 +272,25 @@ template <int Pixels, class T> void interleave_fours(const T* planes, idx stride
     store_fours<T, n>({plane(0), plane(1), plane(2), plane(3)}, [=](int l) { return pixels + (x + l) * channels; });
   }
 }
-/// The way back.
-template <int Pixels, class T> void deinterleave_fours(const T* pixels, idx channels, T* planes, idx stride) {
-  constexpr int n = Pixels < native_lanes<T> ? Pixels : native_lanes<T>;
-  for (int x = 0; x < Pixels; x += n) {
-    simd<T, n> plane[4];
-    load_fours<T, n>([=](int l) { return pixels + (x + l) * channels; }, plane);
-    for (int i = 0; i < 4; ++i) { plane[i].store(planes + i * stride + x); }
-  }
-}
-
-/// Calls f(index, cell) for the cells of a plane of a tile's pixels, which lie row by row.
-template <class Shape, class T, class F> SQS_INLINE void load_cells(const T* plane, F&& f) {
-  using cell = typename Shape::cell;
+/// Calls f(index, cell) for a row of cells of a plane, whose pixels lie row by row from the first of these cells on.
+template <class Shape, class T, class F> SQS_INLINE void load_cells(const T* plane, int row, F&& f) {
   constexpr int edge = Shape::edge;
-  for (int row = 0; row < Shape::across; ++row, plane += edge * Shape::tile) {
-    if constexpr (Shape::registers == 1 && Shape::across % 4 == 0) { // four cells at a time
-      for (int i = 0; i < Shape::across; i += 4) {
-        typename Shape::number x[4];
-        for (int y = 0; y < 4; ++y) { x[y] = Shape::number::load(plane + i * edge + y * Shape::tile); }
-        transpose_quarters(x);
-        for (int j = 0; j < 4; ++j) { f(row * Shape::across + i + j, cell{{x[j]}}); }
-      }
-    } else {
-      for (int i = 0; i < Shape::across; ++i) {
-        T pixels[Shape::pixels];
-        for (int y = 0; y < edge; ++y) { std::copy_n(plane + i * edge + y * Shape::tile, edge, pixels + y * edge); }
-        f(row * Shape::across + i, Shape::load(pixels));
-      }
+  if constexpr (Shape::registers == 1 && Shape::across % 4 == 0) { // four cells at a time
+    for (int i = 0; i < Shape::across; i += 4) {
+      typename Shape::number x[4];
+      for (int y = 0; y < 4; ++y) { x[y] = Shape::number::load(plane + i * edge + y * Shape::tile); }
+      transpose_quarters(x);
+      for (int j = 0; j < 4; ++j) { f(row * Shape::across + i + j, typename Shape::cell{{x[j]}}); }
+    }
+  } else {
+    for (int i = 0; i < Shape::across; ++i) {
+      T pixels[Shape::pixels];
+      for (int y = 0; y < edge; ++y) { std::copy_n(plane + i * edge + y * Shape::tile, edge, pixels + y * edge); }
+      f(row * Shape::across + i, Shape::load(pixels));
     }
   }
 }
-
-/// The way back: f(index) is the cell of that number.
+/// The way back for a whole plane: f(index) is the cell of that number.
 template <class Shape, class T, class F> SQS_INLINE void store_cells(T* plane, F&& f) {
   constexpr int edge = Shape::edge;
   for (int row = 0; row < Shape::across; ++row, plane += edge * Shape::tile) {

@@ -57,27 +57,30 @@ template <class K, class T> struct backward_tile {
              const image_gradients<T>& d, T* d_background) {
     tile_gradient<K, T> p;
     cell sum_of_rests(0);
-    if (at.width == edge) {
-      p.read(at, grid, out, d, d_background, std::integral_constant<int, edge>{});
-    } else {
-      p.read(at, grid, out, d, d_background, at.width);
-    }
     for (int i = 0; i < shape::cells; ++i) { open_cells[i] = start_cell<shape>(i, at, grid, mask, cells[i].t); }
-    load_cells<shape>(p.rest, [&](int i, const cell& x) {
-      cells[i].rest = x;
-      sum_of_rests = sum_of_rests + (x - x); // NaN where it is not finite
-    });
-    for (int c = 0; c < plan::fused; ++c) {
-      load_cells<shape>(p.value + c * area, [&](int i, const cell& x) { cells[i].d_value[c] = x; });
-    }
-    if constexpr (K::median) {
-      load_cells<shape>(p.median, [&](int i, const cell& x) {
-        cells[i].d_median[0] = x;
-        sum_of_rests = sum_of_rests + (x - x);
+    for (int row = 0; row < shape::across; ++row) {
+      p.read(row, at, grid, out, d);
+      const auto load = [&](const T* plane, auto&& f) { load_cells<shape>(plane, row, f); };
+      load(p.rest, [&](int i, const cell& x) {
+        cells[i].rest = x;
+        sum_of_rests = sum_of_rests + (x - x); // NaN where it is not finite
       });
+      for (int c = 0; c < plan::fused; ++c) {
+        load(p.value + c * p.area, [&](int i, const cell& x) { cells[i].d_value[c] = x; });
+      }
+      if constexpr (K::median) {
+        load(p.median, [&](int i, const cell& x) {
+          cells[i].d_median[0] = x;
+          sum_of_rests = sum_of_rests + (x - x);
+        });
+      }
+      for (int c = 0; c < plan::features; ++c) {
+        load(p.value + (plan::fused + c) * p.area, [&](int i, const cell& x) { cells[i].d_feature[c] = x; });
+      }
     }
-    for (int c = 0; c < plan::features; ++c) {
-      load_cells<shape>(p.value + (plan::fused + c) * area, [&](int i, const cell& x) { cells[i].d_feature[c] = x; });
+    for (int c = 0; c < K::channels; ++c) {
+      d_background[c] = T(0);
+      for (const T x : p.background[c]) { d_background[c] += x; }
     }
     number all = sum_of_rests.r[0];
     for (int r = 1; r < shape::registers; ++r) { all = all + sum_of_rests.r[r]; }
@@ -147,7 +150,7 @@ private:
     for (int rows = 0; rows < 4 && next_rows > 0; ++rows, --next_rows) {
       for (int a = 0; a < 4; ++a) {
         const int channels = a < 2 ? K::channels : 1;
-        for (int i = 0; i < edge * channels; i += step) { __builtin_prefetch(next[a] + i, 0, 2); }
+        for (int i = 0; i < edge * channels; i += step) { __builtin_prefetch(next[a] + i); }
         next[a] += next_width * channels;
       }
     }

@@ -16,25 +16,36 @@ template <class T> struct image_gradients {
 
 namespace detail {
 
-/// The gradients of one tile's pixels, read row by row: dL/d(channels) and sum of all outputs times their gradients, zero
-/// outside the image.
+/// The gradients of one tile's pixels, a row of cells at a time, so that what is read is still in the first-level cache when
+/// the cells take it: dL/d(channels), and the sum of all outputs times their gradients; zero outside the image.
 template <class K, class T> struct tile_gradient {
   using plan = channel_plan<K>;
-  using number = typename tile_shape<K, T>::number;
-  static constexpr int edge = tile_shape<K, T>::tile, area = edge * edge;
+  using shape = tile_shape<K, T>;
+  using number = typename shape::number;
+  static constexpr int edge = shape::tile, area = shape::edge * edge; ///< of a tile; of a row of its cells
 
   T rest[area], value[(plan::fused + plan::features) * area], median[K::median ? area : 1];
+  T background[K::channels][edge]{}; ///< sums of the background's gradient so far, column by column
 
-  template <class Width> void read(const tile_place& at, const tile_grid& grid, const blended<T>& out,
-                                   const image_gradients<T>& d, T* d_background, Width width) {
+  void read(int row, const tile_place& at, const tile_grid& grid, const blended<T>& out, const image_gradients<T>& d) {
+    if (at.width == edge) {
+      read(row, at, grid, out, d, std::integral_constant<int, edge>{});
+    } else {
+      read(row, at, grid, out, d, at.width);
+    }
+  }
+
+private:
+  template <class Width> void read(int row_of_cells, const tile_place& at, const tile_grid& grid, const blended<T>& out,
+                                   const image_gradients<T>& d, Width width) {
     const auto& view = grid[at.view];
-    T background[K::channels][edge]{}; // sums of the background's gradient, column by column
-    if (at.width < edge || at.height < edge) { clear(); }
+    const int top = row_of_cells * shape::edge, rows = std::clamp(at.height - top, 0, shape::edge);
+    if (at.width < edge || rows < shape::edge) { clear(); }
     if constexpr (K::depths > 0) {
       std::fill_n(value + plan::near_colours * area, (plan::fused - plan::near_colours) * area, T(0));
     }
-    for (int y = 0; y < at.height; ++y) {
-      const idx first = view.first_pixel + idx{at.y0 + y} * view.width + at.x0;
+    for (int y = 0; y < rows; ++y) {
+      const idx first = view.first_pixel + idx{at.y0 + top + y} * view.width + at.x0;
       const T *d_image = d.image.data() + first * K::channels, *image = out.image.data() + first * K::channels;
       const T *t = out.transmittance.data() + first, *d_t = d.transmittance.data() + first;
       T* const row = rest + y * edge;
@@ -44,11 +55,6 @@ template <class K, class T> struct tile_gradient {
       if constexpr (!std::is_same_v<Width, int>) { // a whole row, a register at a time
         constexpr int n = edge < number::size ? edge : number::size, fours = K::channels / 4 * 4;
         using lanes = simd<T, n>;
-        T d_plane[fours > 0 ? fours : 1][edge], plane_of[fours > 0 ? fours : 1][edge];
-        for (int c = 0; c < fours; c += 4) {
-          deinterleave_fours<edge>(d_image + c, K::channels, d_plane[c], edge);
-          deinterleave_fours<edge>(image + c, K::channels, plane_of[c], edge);
-        }
         for (int x = 0; x < edge; x += n) {
           const lanes left = lanes::load(t + x);
           lanes toward = left * lanes::load(d_t + x);
@@ -63,7 +69,12 @@ template <class K, class T> struct tile_gradient {
             load_triples(image + 3 * x, i);
             for (int c = 0; c < 3; ++c) { add(c, v[c], i[c]); }
           } else {
-            for (int c = 0; c < fours; ++c) { add(c, lanes::load(d_plane[c] + x), lanes::load(plane_of[c] + x)); }
+            for (int c = 0; c < fours; c += 4) {
+              lanes v[4], i[4];
+              load_fours<T, n>([&](int l) { return d_image + (x + l) * K::channels + c; }, v);
+              load_fours<T, n>([&](int l) { return image + (x + l) * K::channels + c; }, i);
+              for (int k = 0; k < 4; ++k) { add(c + k, v[k], i[k]); }
+            }
             for (int c = fours; c < K::channels; ++c) {
               const idx first_of = x * K::channels + c;
               add(c, lanes::strided(d_image + first_of, K::channels), lanes::strided(image + first_of, K::channels));
@@ -85,10 +96,6 @@ template <class K, class T> struct tile_gradient {
       if constexpr (K::depths > 0) {
         for (int x = 0; x < width; ++x) { read_depth(y * edge + x, first + x, t[x], out, d); }
       }
-    }
-    for (int c = 0; c < K::channels; ++c) {
-      d_background[c] = T(0);
-      for (const T x : background[c]) { d_background[c] += x; }
     }
   }
   void clear() {
