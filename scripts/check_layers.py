@@ -50,7 +50,7 @@ SEAMS = [
 ]
 # A vocabulary header holds types and pointwise functions: it names no executor and applies no op.
 MACHINERY = re.compile(r"\bexecutor\b|\b(cpu|cuda)\s*&|\bapply\(")
-OWN_TEMPORARY = re.compile(r"\btemp_directory_path\b|\bTempDir\b|\btmpnam\b|\bmkdtemp\b")
+OWN_TEMPORARY = re.compile(r'\b(temp_directory_path|TempDir|tmpnam|tmpfile|mkdtemp|mkstemp)\b|"/tmp/')
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -154,7 +154,7 @@ def check_tests(root):
     """Only the scratch folder itself may ask where temporary files go."""
     sources = sorted(p for p in (root / "tests").rglob("*") if p.suffix in (".cpp", ".hpp", ".cu", ".cuh"))
     return [f"{p.relative_to(root).as_posix()} picks its own temporary file; use tests/support/scratch.hpp"
-            for p in sources if p.name != "scratch.hpp" and OWN_TEMPORARY.search(p.read_text(encoding="utf-8"))]
+            for p in sources if p != root / "tests/support/scratch.hpp" and OWN_TEMPORARY.search(p.read_text(encoding="utf-8"))]
 
 
 def main():

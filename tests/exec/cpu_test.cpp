@@ -62,8 +62,8 @@ TEST(parallel, fill_sets_what_it_is_given_and_no_more) {
       EXPECT_EQ(x.back(), -1) << n;
       EXPECT_TRUE(std::all_of(x.begin() + 1, x.end() - 1, [](float v) { return v == 2.5f; })) << n;
     }
-    std::vector<std::uint8_t> nested(2 << 18, 1); // a loop in a loop
-    parallel_for(e, 2, 1, [&](idx half, idx) { fill(e, nested.data() + (half << 18), idx{1} << 18, std::uint8_t{3}); });
+    std::vector<std::uint8_t> nested(6 << 18, 1); // a loop of three pieces in a loop
+    parallel_for(e, 2, 1, [&](idx half, idx) { fill(e, nested.data() + half * (3 << 18), 3 << 18, std::uint8_t{3}); });
     EXPECT_TRUE(std::all_of(nested.begin(), nested.end(), [](int v) { return v == 3; }));
   }
   struct wide { // an element longer than a piece would be

@@ -59,9 +59,10 @@ template <class Key, class Value> struct radix_sorter {
     Value* value;
   };
   cpu& e;
-  idx n;
-  std::array<counts, most_chunks> count;
+  const idx n;
+  std::array<counts, most_chunks> count; // not cleared: few pairs use little of it
 
+  radix_sorter(cpu& exec, idx pairs_to_sort) : e(exec), n(pairs_to_sort) {}
   idx step() const { return std::max<idx>(1 << 14, (n + most_chunks - 1) / most_chunks); }
   static std::size_t digit(Key k, int shift, int bits) {
     return static_cast<std::size_t>((k >> shift) & ((Key{1} << bits) - 1));
@@ -116,7 +117,7 @@ template <class Key, class Value> struct radix_sorter {
   }
 
   /// Pairs [begin, end) of `from`, whose higher digits are equal, go to `to` in order of their low bits; both are
-  /// written. Small enough to stay in the cache.
+  /// written. Usually few enough to stay in the cache.
   static void sort_part(pairs from, pairs to, idx begin, idx end, int bits) {
     if (end - begin < 32) {
       const Key low = static_cast<Key>((Key{1} << bits) - 1);
@@ -159,7 +160,7 @@ void radix_sort_pairs(cpu& e, Key* keys, Value* values, Key* scratch_keys, Value
   if (bits <= 0) { return; }
   expects(n < (idx{1} << 32), "sqs::radix_sort_pairs: ", n, " pairs; split them into ranges below 2^32");
   using sorter = detail::radix_sorter<Key, Value>;
-  sorter s{e, n, {}};
+  sorter s(e, n);
   const typename sorter::pairs given{keys, values}, scratch{scratch_keys, scratch_values};
   const int top = std::min(bits, sorter::most_digit_bits), low = bits - top;
   if (n < 1 << 17 || s.find_places(keys, low, top) > n / 8) { return s.upwards(given, scratch, bits); }
@@ -167,7 +168,7 @@ void radix_sort_pairs(cpu& e, Key* keys, Value* values, Key* scratch_keys, Value
   std::copy_n(s.count[0].begin(), 1 << top, begin.begin());
   begin[std::size_t{1} << top] = static_cast<std::uint32_t>(n);
   s.move(given, scratch, low, top);
-  parallel_for(e, 1 << top, 16, [&](idx first, idx last) {
+  parallel_for(e, 1 << top, 4, [&](idx first, idx last) {
     for (idx d = first; d < last; ++d) {
       const auto part = begin.begin() + d;
       sorter::sort_part(scratch, given, part[0], part[1], low);

@@ -81,7 +81,7 @@ struct list_writer {
 /// Sorts the records of every view by depth.
 ///
 /// Execution   parallel over views, or inside the sort if there is one; stable, so the same for any thread count.
-/// Cost        O(M), three passes in float.
+/// Cost        O(M); see `radix_sort_pairs`.
 template <class T> depth_order sort_by_depth(cpu& e, const projection<T>& p, const tile_grid& grid) {
   using key = decltype(detail::depth_key(T{}));
   const idx m = p.count();

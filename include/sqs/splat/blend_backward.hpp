@@ -75,7 +75,7 @@ blend_gradients<T> make_blend_gradients(cpu& e, const projection<T>& p, const ti
 
 namespace detail {
 
-/// Calls one_tile(tile, expect, take) for all tiles of a band, groups of which several threads share. Their sums are put
+/// Calls one_tile(tile, rows, take) for all tiles of a band, groups of which several threads share. Their sums are put
 /// aside and added up per record in the order of the tiles.
 template <raster_config Config, class Tile, class T, class F>
 void add_in_groups(cpu& e, const projection<T>& p, const tile_grid& grid, const tile_bins& bins, F&& one_tile,
@@ -99,14 +99,13 @@ void add_in_groups(cpu& e, const projection<T>& p, const tile_grid& grid, const 
     parallel_for(e, last - g, 4, [&](idx begin, idx end) {
       for (idx t = g + begin; t < g + end; ++t) {
         idx i = list(t) - base;
-        one_tile(
-            bins.first_tile + t, [](const std::int32_t*, int) {},
-            [&](const std::int32_t* record, int count, const T* total, const T* depth) {
-              for (int j = 0; j < count; ++j, ++i) {
-                records.data()[i] = record[j];
-                write_moments<Config, Tile>(total + j * Tile::sums, depth[j], sums.data() + i * width);
-              }
-            });
+        one_tile(bins.first_tile + t, static_cast<const T*>(nullptr),
+                 [&](const std::int32_t* record, int count, const T* total, const T* depth) {
+                   for (int j = 0; j < count; ++j, ++i) {
+                     records.data()[i] = record[j];
+                     write_moments<Config, Tile>(total + j * Tile::sums, depth[j], sums.data() + i * width);
+                   }
+                 });
         entries.data()[t] = static_cast<std::int32_t>(i - (list(t) - base));
       }
     });
@@ -143,7 +142,8 @@ void add_in_groups(cpu& e, const projection<T>& p, const tile_grid& grid, const 
 ///
 /// Shapes      `out` and `reached` hold what `blend` returned for the same arguments.
 /// Gradient    see `moment_plan`, and the background. None passes a capped alpha.
-/// Execution   parallel over the band's views if there are two for each thread, or else over the tiles of one group after the other.
+/// Execution   parallel over the band's views if there are two for each thread and none has most of the work, or else over
+///             the tiles of one group after the other.
 ///             Bitwise the same for any thread count and any bands: the sums of each entry of a tile's list are added up
 ///             per record in the order of the tiles.
 /// Cost        45 + 6C flop per pair looked at; over tiles, memory for the sums of `entries_of_group` entries, or of the
@@ -158,8 +158,8 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
   const idx tiles = bins.last_tile - bins.first_tile;
   auto tile_background = empty<T, 2>(e, {tiles, k::channels});
   auto finite = empty<std::uint8_t, 1>(e, {tiles});
-  // expect(records, count) is told of a batch before it is replayed, take(records, count, sums, depths) afterwards.
-  const auto one_tile = [&](idx tile, auto&& expect, auto&& take) {
+  // take(records, count, sums, depths) is told of every batch; the records' `rows`, if given, are fetched before.
+  const auto one_tile = [&](idx tile, const T* rows, auto&& take) {
     const auto at = detail::place_of<k::tile>(grid, tile);
     tile_type pixels;
     typename tile_type::batch_type batch;
@@ -173,7 +173,7 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
           pixels.choose(p.records.data(), bins.order.data() + next, reached.data() + next * words, seen - next, record);
       const int count = pixels.chosen;
       if (count == 0) { break; }
-      expect(record, count);
+      for (int j = 0; j < count && rows != nullptr; ++j) { detail::fetch_row<width>(rows + idx{record[j]} * width); }
       batch.fill(p.records.data(), record, count, colours.data(), at);
       T total[batch.size * tile_type::sums + 16];
       pixels.add(batch, total);
@@ -181,22 +181,23 @@ void blend_backward(cpu& e, const projection<T>& p, const tile_grid& grid, const
     }
   };
   const auto first_of = [&](idx v) { return std::clamp(grid[v].first_tile, bins.first_tile, bins.last_tile); };
-  idx views = 0; // in this band
-  for (idx v = 0; v < grid.count; ++v) { views += first_of(v) < first_of(v + 1) ? 1 : 0; }
-  if (e.thread_count() == 1 || views >= 2 * e.thread_count()) {
-    const auto row = [&](std::int32_t record) { return sum.moments.data() + idx{record} * width; };
+  idx views = 0, longest = 0; // with tiles in this band; entries of the one that has most
+  for (idx v = 0; v < grid.count; ++v) {
+    const idx from = first_of(v) - bins.first_tile, to = first_of(v + 1) - bins.first_tile;
+    views += from < to ? 1 : 0;
+    longest = std::max(longest, bins.begin.data()[to] - bins.begin.data()[from]);
+  }
+  const idx threads = e.thread_count();
+  if (threads == 1 || (views >= 2 * threads && longest * threads <= bins.intersections())) {
+    T* const rows = sum.moments.data();
     parallel_for(e, grid.count, 1, [&](idx v, idx) {
       for (idx t = first_of(v); t < first_of(v + 1); ++t) {
-        one_tile(
-            t,
-            [&](const std::int32_t* record, int count) {
-              for (int j = 0; j < count; ++j) { detail::fetch_row<width>(row(record[j])); }
-            },
-            [&](const std::int32_t* record, int count, const T* total, const T* depth) {
-              for (int j = 0; j < count; ++j) {
-                detail::add_moments<Config, tile_type>(total + j * tile_type::sums, depth[j], row(record[j]));
-              }
-            });
+        one_tile(t, rows, [&](const std::int32_t* record, int count, const T* total, const T* depth) {
+          for (int j = 0; j < count; ++j) {
+            detail::add_moments<Config, tile_type>(total + j * tile_type::sums, depth[j],
+                                                   rows + idx{record[j]} * width);
+          }
+        });
       }
     });
   } else {

@@ -32,7 +32,7 @@ using raster_mask = raster_mask_in<host>;
 template <class T, class Space = host> struct raster_options {
   raster_mask_in<Space> mask{};
   /// Memory for tile lists and gradient slots. A call that needs more goes through the images in bands of tile rows:
-  /// slower backward, same results to the last bit.
+  /// slower backward, same results to the last bit as long as the gradients that come in are finite.
   std::size_t band_bytes = std::size_t{4} << 30;
   tensor<T, 2, Space> radii{};            ///< [V,G] px: larger half extent of what was drawn, 0 if not; set by forward
   tensor<T, 3, Space> centre_gradients{}; ///< [V,G,2] dL/d(centre), 1/px; set by backward

@@ -21,7 +21,7 @@ template <class K, class T> struct backward_tile {
   using cell = typename shape::cell;
   using pack = typename shape::pack;
   using batch_type = tile_batch<K, T, 16>;
-  static constexpr int edge = shape::tile, area = edge * edge;
+  static constexpr int edge = shape::tile;
   // Sums of a Gaussian: six moments, |centre gradient|, d(fused values), d(median's z), d(features).
   static constexpr int abs_at = 6, value_at = abs_at + (K::absgrad ? 2 : 0), median_at = value_at + plan::fused,
                        feature_at = median_at + (K::median ? 1 : 0), sums = feature_at + plan::features;

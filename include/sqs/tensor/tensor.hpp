@@ -113,7 +113,7 @@ template <class T, int Rank, executor E> auto empty(E& e, extents<Rank> shape) {
 /// A tensor from the executor's pool with every element `value`.
 template <class T, int Rank, executor E> auto full(E& e, extents<Rank> shape, T value) {
   auto t = empty<T, Rank>(e, shape);
-  if constexpr (requires { fill(e, t.data(), t.size(), value); }) {
+  if constexpr (device_executor<E> || requires { fill(e, t.data(), t.size(), value); }) {
     fill(e, t.data(), t.size(), value);
   } else {
     std::fill(t.begin(), t.end(), value);
