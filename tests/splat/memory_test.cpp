@@ -92,11 +92,20 @@ TEST(memory, same_bits_for_any_threads_and_bands_without_depth) {
   auto x = make_scene(700, 60, 100);
   cpu one{.threads = 1};
   const auto expected = run<no_depths>(one, x);
+  // No view has more than half of the entries: two threads get views of their own, three share them.
+  const auto saved = forward_of<no_depths>(one, x).saved;
+  idx longest = 0;
+  for (int v = 0; v < 4; ++v) {
+    const idx first = saved.grid[v].first_tile, last = saved.grid[v + 1].first_tile;
+    longest = std::max(longest, saved.bins.begin(last) - saved.bins.begin(first));
+  }
+  EXPECT_LE(2 * longest, saved.bins.intersections());
+  EXPECT_GT(longest, 0);
   EXPECT_GT(std::count_if(expected.numbers[3].begin(), expected.numbers[3].end(), [](float v) { return v != 0; }),
             1000);
   for (const std::size_t bytes : {std::size_t{4} << 30, std::size_t{1} << 13}) {
     x.options.band_bytes = bytes;
-    for (const int threads : {1, 2, 3}) { // two have views of their own, three share them
+    for (const int threads : {1, 2, 3}) {
       cpu e{.threads = threads};
       expect_same(run<no_depths>(e, x), expected, concat(bytes, " bytes, ", threads, " threads"));
     }
