@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks: the fused pass against the steps bit by bit, gradients, residuals, names, what a policy changes.
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "pairs_oracle.hpp"
 #include "weighted_sum.hpp"
 
 #include <sqs/sparse/block.hpp>
-
-#include <cstring>
 
 namespace block_test {
 
@@ -17,10 +16,7 @@ using sparse::activation_kind;
 using sparse::convolution_op;
 using testing::HasSubstr;
 
-template <class T, int R> bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 std::vector<pair> some_pairs(idx n, idx rows, idx taps, std::uint64_t seed) {
   const auto s = random_stream::of(seed);
   std::vector<pair> pairs;

@@ -3,11 +3,11 @@
 // What the tests of sparse convolution share: sites and pairs at random, the operator in its plainest form, comparisons.
 
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "pairs_oracle.hpp"
 
 #include <sqs/sparse/convolution.hpp>
 
-#include <cstring>
 #include <set>
 
 namespace sqs::test {
@@ -95,10 +95,7 @@ template <class T, int R> double worst(const tensor<T, R>& a, const std::vector<
   }
   return gap;
 }
-template <class T, int R> bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 template <int R> double dot(const tensor<double, R>& a, const tensor<double, R>& b) {
   double sum = 0;
   for (idx i = 0; i < a.size(); ++i) { sum += a.data()[i] * b.data()[i]; }

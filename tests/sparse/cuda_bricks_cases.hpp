@@ -70,9 +70,9 @@ void expect_same_bits_in_bricks(E& e, sparse::product_precision precision, idx c
         on_device(e, sparse::device_convolution_op{plan, 1, precision, brick_policy::always}, x, w, b, dy);
     const auto without =
         on_device(e, sparse::device_convolution_op{plan, 1, precision, brick_policy::never}, x, w, b, dy);
-    EXPECT_TRUE(equal_bits(std::get<0>(with), std::get<0>(without)));
-    EXPECT_TRUE(equal_bits(std::get<1>(with), std::get<1>(without)));
-    EXPECT_TRUE(equal_bits(std::get<2>(with), std::get<2>(without)));
+    EXPECT_TRUE(same_bits(std::get<0>(with), std::get<0>(without)));
+    EXPECT_TRUE(same_bits(std::get<1>(with), std::get<1>(without)));
+    EXPECT_TRUE(same_bits(std::get<2>(with), std::get<2>(without)));
   }
 }
 
@@ -94,10 +94,10 @@ void expect_planted_faults_found(E& e, idx depth, int threads, const KernelOf& k
     return to_host(e, y);
   };
   const auto right = run.template operator()<product_mode{}>();
-  EXPECT_TRUE(equal_bits(run.template operator()<product_mode{}>(), right));
-  EXPECT_FALSE((equal_bits(run.template operator()<product_mode{.fault = planted_fault::no_first_barrier}>(), right)));
-  EXPECT_FALSE((equal_bits(run.template operator()<product_mode{.fault = planted_fault::no_last_barrier}>(), right)));
-  EXPECT_FALSE((equal_bits(run.template operator()<product_mode{.fault = planted_fault::one_channel_less}>(), right)));
+  EXPECT_TRUE(same_bits(run.template operator()<product_mode{}>(), right));
+  EXPECT_FALSE((same_bits(run.template operator()<product_mode{.fault = planted_fault::no_first_barrier}>(), right)));
+  EXPECT_FALSE((same_bits(run.template operator()<product_mode{.fault = planted_fault::no_last_barrier}>(), right)));
+  EXPECT_FALSE((same_bits(run.template operator()<product_mode{.fault = planted_fault::one_channel_less}>(), right)));
 }
 
 } // namespace sqs::test

@@ -4,13 +4,12 @@
 // cuda_convolution_test.cpp and on a real one by cuda_sparse_test.cu.
 
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "plan_oracle.hpp"
 
 #include <sqs/sparse/convolution.hpp>
 #include <sqs/sparse/cuda/convolution.hpp>
 #include <sqs/sparse/plan_builder.hpp>
-
-#include <cstring>
 
 namespace sqs::test {
 
@@ -25,10 +24,7 @@ template <class T, int R> double relative_gap(const tensor<T, R>& a, const tenso
   }
   return gap / scale;
 }
-template <class T, int R> bool equal_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 template <class T> inline constexpr double parity_bound = std::is_same_v<T, double> ? 1e-12 : 1e-5;
 template <class T, int R> tensor<T, R> numbers(extents<R> shape, std::uint64_t seed) {
   return persistent_copy<T>(random<R>(shape, seed));
@@ -143,10 +139,10 @@ template <class T, class E> void expect_same_bits_for_every_order() {
   const auto first = run(1);
   for (const std::uint64_t seed : {17u, 4711u}) {
     const auto again = run(seed);
-    EXPECT_TRUE(equal_bits(std::get<0>(again), std::get<0>(first)));
-    EXPECT_TRUE(equal_bits(std::get<1>(again), std::get<1>(first)));
-    EXPECT_TRUE(equal_bits(std::get<2>(again), std::get<2>(first)));
-    EXPECT_TRUE(equal_bits(std::get<3>(again), std::get<3>(first)));
+    EXPECT_TRUE(same_bits(std::get<0>(again), std::get<0>(first)));
+    EXPECT_TRUE(same_bits(std::get<1>(again), std::get<1>(first)));
+    EXPECT_TRUE(same_bits(std::get<2>(again), std::get<2>(first)));
+    EXPECT_TRUE(same_bits(std::get<3>(again), std::get<3>(first)));
   }
 }
 

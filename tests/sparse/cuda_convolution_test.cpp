@@ -34,8 +34,8 @@ TEST(cuda_convolution, in_another_order_of_outputs_has_the_same_bits) {
     const auto first = on_device(e, sparse::device_convolution_op{plan.device}, x, w, b, dy);
     const sparse::device_convolution_op sorted{sparse::sorted_by_taps(e, plan.device)};
     const auto again = on_device(e, sorted, x, w, b, dy);
-    EXPECT_TRUE(equal_bits(std::get<0>(again), std::get<0>(first)));
-    EXPECT_TRUE(equal_bits(std::get<1>(again), std::get<1>(first)));
+    EXPECT_TRUE(same_bits(std::get<0>(again), std::get<0>(first)));
+    EXPECT_TRUE(same_bits(std::get<1>(again), std::get<1>(first)));
     EXPECT_LE(relative_gap(std::get<2>(again), std::get<2>(first)), 1e-12); // pairs in another order
   }
 }
@@ -127,7 +127,7 @@ TEST(cuda_convolution, is_an_op_of_a_graph) {
   const sparse::device_convolution_op op{plan.device};
   inference_graph g{e};
   const auto y = sqs::apply(g, op, g.input(x), w, b);
-  EXPECT_TRUE(equal_bits(to_host(e, y.value()), to_host(e, op.forward(e, x, w, b).value)));
+  EXPECT_TRUE(same_bits(to_host(e, y.value()), to_host(e, op.forward(e, x, w, b).value)));
 }
 
 TEST(cuda_convolution, only_wanted_gradients_are_computed) {
@@ -157,10 +157,10 @@ TEST(cuda_convolution, planted_faults_are_found) {
     return to_host(e, y);
   };
   const auto right = run.operator()<product_mode{}>();
-  EXPECT_TRUE(equal_bits(run.operator()<product_mode{}>(), right));
-  EXPECT_FALSE((equal_bits(run.operator()<product_mode{.fault = planted_fault::no_first_barrier}>(), right)));
-  EXPECT_FALSE((equal_bits(run.operator()<product_mode{.fault = planted_fault::no_last_barrier}>(), right)));
-  EXPECT_FALSE((equal_bits(run.operator()<product_mode{.fault = planted_fault::one_channel_less}>(), right)));
+  EXPECT_TRUE(same_bits(run.operator()<product_mode{}>(), right));
+  EXPECT_FALSE((same_bits(run.operator()<product_mode{.fault = planted_fault::no_first_barrier}>(), right)));
+  EXPECT_FALSE((same_bits(run.operator()<product_mode{.fault = planted_fault::no_last_barrier}>(), right)));
+  EXPECT_FALSE((same_bits(run.operator()<product_mode{.fault = planted_fault::one_channel_less}>(), right)));
 }
 
 TEST(cuda_convolution, misuse_is_told) {

@@ -28,13 +28,13 @@ template <class T, class E> void expect_same_dense(E& e, int rows, idx room, std
   const sparse::to_dense_op<3> to{s.host};
   const sparse::device_to_dense_op<3> device_to{s.device};
   const auto q = device_to.forward(e, on_x);
-  EXPECT_TRUE(equal_bits(to_host(e, q.value), to.forward(host, x).value));
+  EXPECT_TRUE(same_bits(to_host(e, q.value), to.forward(host, x).value));
   expect_rows(to_host(e, device_to.backward(e, q.saved, on_volume)), to.backward(host, {}, volume));
   const sparse::from_dense_op<3> from{s.host};
   const sparse::device_from_dense_op<3> device_from{s.device};
   const auto p = device_from.forward(e, on_volume);
   expect_rows(to_host(e, p.value), from.forward(host, volume).value);
-  EXPECT_TRUE(equal_bits(to_host(e, device_from.backward(e, p.saved, on_x)), from.backward(host, {}, x)));
+  EXPECT_TRUE(same_bits(to_host(e, device_from.backward(e, p.saved, on_x)), from.backward(host, {}, x)));
 }
 
 template <class T, class E> void expect_same_sites_of_volumes(E& e, std::uint64_t seed) {
@@ -96,14 +96,14 @@ template <class T, class E> void expect_same_dropout_and_casts(E& e, std::uint64
     const nn::dropout_op op{rate, random_stream::of(seed, 5)};
     const sparse::device_dropout_op device_op{rate, random_stream::of(seed, 5)};
     const auto q = device_op.forward(e, on);
-    EXPECT_TRUE(equal_bits(to_host(e, q.value), op.forward(host, x).value));
-    EXPECT_TRUE(equal_bits(to_host(e, device_op.backward(e, q.saved, on)), op.backward(host, {}, x)));
+    EXPECT_TRUE(same_bits(to_host(e, q.value), op.forward(host, x).value));
+    EXPECT_TRUE(same_bits(to_host(e, device_op.backward(e, q.saved, on)), op.backward(host, {}, x)));
   }
   const auto r = nn::cast_op<bfloat16>{}.forward(host, persistent_copy<float>(x));
   const auto q = sparse::device_cast_op<bfloat16>{}.forward(e, to_device(e, persistent_copy<float>(x)));
-  EXPECT_TRUE(equal_bits(to_host(e, q.value), r.value));
+  EXPECT_TRUE(same_bits(to_host(e, q.value), r.value));
   const auto back = sparse::device_cast_op<bfloat16>{}.backward(e, q.saved, q.value);
-  EXPECT_TRUE(equal_bits(to_host(e, back), nn::cast_op<bfloat16>{}.backward(host, r.saved, r.value)));
+  EXPECT_TRUE(same_bits(to_host(e, back), nn::cast_op<bfloat16>{}.backward(host, r.saved, r.value)));
 }
 
 /// A convolution of one tap, with room behind the rows.

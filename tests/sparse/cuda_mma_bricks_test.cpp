@@ -56,7 +56,7 @@ TEST(cuda_mma_bricks, repeat_bit_for_bit) {
     const auto plan = plan_with_bricks(e, {{5, 7, 4}, 120}, 2).device;
     return in_bricks<bfloat16, bfloat16_words>(e, plan, 72, 60, launch_on(e));
   };
-  EXPECT_TRUE(equal_bits(run(7), run(1)));
+  EXPECT_TRUE(same_bits(run(7), run(1)));
 }
 
 TEST(cuda_mma_bricks, planted_faults_are_found) {
@@ -66,7 +66,7 @@ TEST(cuda_mma_bricks, planted_faults_are_found) {
   const auto found = [&](fault what, int nth = 0) {
     const auto run = [&](const auto& k) { launch_hastily(e, k, k.blocks(), k.most_threads, what, nth); };
     try {
-      return !equal_bits(in_bricks<bfloat16, bfloat16_words>(e, plan, 72, 60, run), right);
+      return !same_bits(in_bricks<bfloat16, bfloat16_words>(e, plan, 72, 60, run), right);
     } catch (const precondition_error&) { return true; }
   };
   EXPECT_FALSE(found(fault::none));

@@ -74,7 +74,7 @@ template <class Words, class X, class Run> tensor<float, 3> gradient(emulator::g
 template <class Words, class X>
 void expect_plain_gradient(emulator::gpu& e, const sparse::neighbour_table& n, const gradient_case<X>& c, idx tiles) {
   const auto run = [&](const auto& k) { launch(e, k.blocks(), k.most_threads, k); };
-  EXPECT_TRUE(equal_bits(gradient<Words>(e, n, c, tiles, run), plain_gradient<Words>(e, n, c, tiles)))
+  EXPECT_TRUE(same_bits(gradient<Words>(e, n, c, tiles, run), plain_gradient<Words>(e, n, c, tiles)))
       << c.groups << " groups of " << c.depth << " to " << c.columns << ", " << sizeof(X) << " bytes";
 }
 sparse::neighbour_table table_of(emulator::gpu& e, int rows) {
@@ -115,7 +115,7 @@ TEST(cuda_mma_gradient, planted_faults_are_found) {
   const auto found = [&](fault what, int nth = 0) {
     const auto run = [&](const auto& k) { launch_hastily(e, k, k.blocks(), k.most_threads, what, nth); };
     try {
-      return !equal_bits(gradient<bfloat16_words>(e, n, c, 4, run), right);
+      return !same_bits(gradient<bfloat16_words>(e, n, c, 4, run), right);
     } catch (const precondition_error&) { return true; }
   };
   EXPECT_FALSE(found(fault::none));

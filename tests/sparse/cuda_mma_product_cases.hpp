@@ -103,9 +103,9 @@ template <class Words, class E> void expect_exact_tiles(E& e, int rows) {
     for (idx i = 0; i < c.bias.size(); ++i) { c.bias(i) = static_cast<float>(i % 4); }
     const auto right = plain_product<Words>(e, n, c);
     using namespace sparse::detail;
-    EXPECT_TRUE(equal_bits((tiled_product<Words, small_product>(e, n, c)), right)) << depth << " " << columns;
-    EXPECT_TRUE(equal_bits((tiled_product<Words, tall_product>(e, n, c)), right)) << depth << " " << columns;
-    EXPECT_TRUE(equal_bits((tiled_product<Words, wide_product>(e, n, c)), right)) << depth << " " << columns;
+    EXPECT_TRUE(same_bits((tiled_product<Words, small_product>(e, n, c)), right)) << depth << " " << columns;
+    EXPECT_TRUE(same_bits((tiled_product<Words, tall_product>(e, n, c)), right)) << depth << " " << columns;
+    EXPECT_TRUE(same_bits((tiled_product<Words, wide_product>(e, n, c)), right)) << depth << " " << columns;
   }
 }
 

@@ -12,7 +12,7 @@ using namespace sqs::sparse::detail;
 
 template <class Words, mma_shape Shape, class X>
 void expect_plain_bits(emulator::gpu& e, const sparse::neighbour_table& n, const product_case<X>& c) {
-  EXPECT_TRUE(equal_bits((tiled_product<Words, Shape>(e, n, c)), plain_product<Words>(e, n, c)))
+  EXPECT_TRUE(same_bits((tiled_product<Words, Shape>(e, n, c)), plain_product<Words>(e, n, c)))
       << c.groups << " groups of " << c.depth << " to " << c.columns << ", tile " << Shape.rows << " x "
       << Shape.columns << ", " << sizeof(X) << " bytes";
 }
@@ -61,7 +61,7 @@ template <class Words, mma_shape Shape, class X> bool differs(emulator::gpu& e, 
   try {
     const auto y = tiled_product<Words, Shape>(
         e, n, c, [&](const auto& k, int threads) { launch_hastily(e, k, k.blocks(), threads, what, nth); });
-    return !equal_bits(y, right);
+    return !same_bits(y, right);
   } catch (const precondition_error&) { return true; } // threads that met at different barriers
 }
 
@@ -85,8 +85,8 @@ TEST(cuda_mma_product, rings_of_other_lengths_do_the_same) {
   const auto n = cube_of(e, 120, sparse::taps<3, 3, 3>{});
   const product_case<bfloat16> c{n, 1, 72, 20};
   const auto right = plain_product<bfloat16_words>(e, n, c);
-  EXPECT_TRUE(equal_bits((tiled_product<bfloat16_words, mma_shape{64, 64, 2}>(e, n, c)), right));
-  EXPECT_TRUE(equal_bits((tiled_product<bfloat16_words, mma_shape{64, 64, 3}>(e, n, c)), right));
+  EXPECT_TRUE(same_bits((tiled_product<bfloat16_words, mma_shape{64, 64, 2}>(e, n, c)), right));
+  EXPECT_TRUE(same_bits((tiled_product<bfloat16_words, mma_shape{64, 64, 3}>(e, n, c)), right));
 }
 
 TEST(cuda_mma_product, tiles_grow_with_the_product) {

@@ -31,9 +31,9 @@ TEST(cuda_mma_stored, narrow_features_repeat_bit_for_bit) {
                      narrow(random_float<2>({plan.host.forward.outputs, 35}, 4)));
   };
   const auto first = run(1), again = run(99);
-  EXPECT_TRUE(equal_bits(std::get<0>(again), std::get<0>(first)));
-  EXPECT_TRUE(equal_bits(std::get<1>(again), std::get<1>(first)));
-  EXPECT_TRUE(equal_bits(std::get<2>(again), std::get<2>(first)));
+  EXPECT_TRUE(same_bits(std::get<0>(again), std::get<0>(first)));
+  EXPECT_TRUE(same_bits(std::get<1>(again), std::get<1>(first)));
+  EXPECT_TRUE(same_bits(std::get<2>(again), std::get<2>(first)));
 }
 
 } // namespace cuda_mma_stored_test

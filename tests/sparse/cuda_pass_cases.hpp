@@ -194,9 +194,7 @@ template <class E, class... X> auto results_on_host(E& e, const std::tuple<X...>
   return std::apply([&](const auto&... x) { return std::tuple{to_host(e, x)...}; }, results);
 }
 template <class... X> bool equal_bits_of_all(const std::tuple<X...>& a, const std::tuple<X...>& b) {
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return (equal_bits(std::get<I>(a), std::get<I>(b)) && ...);
-  }
+  return [&]<std::size_t... I>(std::index_sequence<I...>) { return (same_bits(std::get<I>(a), std::get<I>(b)) && ...); }
   (std::index_sequence_for<X...>{});
 }
 /// Bytes that no result may be left with.

@@ -34,8 +34,8 @@ template <class T, class E> void expect_same_pooling(E& e, std::uint64_t seed) {
         const auto dx = to_host(e, on.backward(e, s.saved, to_device(e, dy)));
         EXPECT_LE(relative_gap(dx, op.backward(host, r.saved, dy)), parity_bound<T>);
         if (kind == sparse::pooling::max) {
-          EXPECT_TRUE(equal_bits(to_host(e, s.value), r.value));
-          EXPECT_TRUE(equal_bits(to_host(e, s.saved.winner), r.saved.winner));
+          EXPECT_TRUE(same_bits(to_host(e, s.value), r.value));
+          EXPECT_TRUE(same_bits(to_host(e, s.saved.winner), r.saved.winner));
         }
       }
     }
@@ -75,7 +75,7 @@ template <class T, class E> void expect_same_global_pooling(E& e, int n, idx roo
     const auto dx = to_host(e, device_op.backward(e, q.saved, d));
     EXPECT_LE(relative_gap(dx.rows(0, rows), op.backward(host, r.saved, dy)), parity_bound<T>) << n;
     expect_zero_behind(dx, rows);
-    if (kind == sparse::pooling::max) { EXPECT_TRUE(equal_bits(to_host(e, q.saved.winner), r.saved.winner)); }
+    if (kind == sparse::pooling::max) { EXPECT_TRUE(same_bits(to_host(e, q.saved.winner), r.saved.winner)); }
   }
 }
 
@@ -182,13 +182,13 @@ template <class T, class E> void expect_same_activations(E& e, std::uint64_t see
     const sparse::device_activation_op on{act};
     const auto r = op.forward(host, x);
     const auto s = on.forward(e, to_device(e, x));
-    EXPECT_TRUE(equal_bits(to_host(e, s.value), r.value));
-    EXPECT_TRUE(equal_bits(to_host(e, on.backward(e, s.saved, to_device(e, dy))), op.backward(host, r.saved, dy)));
+    EXPECT_TRUE(same_bits(to_host(e, s.value), r.value));
+    EXPECT_TRUE(same_bits(to_host(e, on.backward(e, s.saved, to_device(e, dy))), op.backward(host, r.saved, dy)));
   };
   same(nn::relu_op{}, {sparse::activation_kind::relu});
   same(nn::leaky_relu_op{0.2}, {sparse::activation_kind::leaky_relu, 0.2});
   const auto sum = sparse::device_add_op{}.forward(e, to_device(e, x), to_device(e, dy));
-  EXPECT_TRUE(equal_bits(to_host(e, sum.value), nn::add_op{}.forward(host, x, dy).value));
+  EXPECT_TRUE(same_bits(to_host(e, sum.value), nn::add_op{}.forward(host, x, dy).value));
 }
 
 } // namespace sqs::test

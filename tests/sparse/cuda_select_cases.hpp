@@ -39,7 +39,7 @@ template <class T> tensor<T, 2> in_room(const tensor<T, 2>& x, idx room) {
 }
 template <class T> void expect_rows(const tensor<T, 2>& got, const tensor<T, 2>& wanted) {
   ASSERT_GE(got.extent(0), wanted.extent(0));
-  EXPECT_TRUE(equal_bits(got.rows(0, wanted.extent(0)), wanted));
+  EXPECT_TRUE(same_bits(got.rows(0, wanted.extent(0)), wanted));
   EXPECT_THAT(got.rows(wanted.extent(0), got.extent(0)).span(), testing::Each(T(0)));
 }
 

@@ -25,10 +25,10 @@ void expect_same_in_parts(E& e, const sparse::device_plan& whole, const sparse::
   const auto first = on_device(e, sparse::device_convolution_op{whole, c.groups, precision}, x, w, b, dy);
   const auto again = on_device(e, sparse::device_convolution_op{parts, c.groups, precision}, x, w, b, dy);
   const auto what = concat(c.cin, " to ", c.cout, ", ", parts.forward.splits.size(), " parts");
-  EXPECT_TRUE(equal_bits(std::get<0>(again), std::get<0>(first))) << what;
-  EXPECT_TRUE(equal_bits(std::get<1>(again), std::get<1>(first))) << what;
+  EXPECT_TRUE(same_bits(std::get<0>(again), std::get<0>(first))) << what;
+  EXPECT_TRUE(same_bits(std::get<1>(again), std::get<1>(first))) << what;
   EXPECT_LE(relative_gap(std::get<2>(again), std::get<2>(first)), parity_bound<T>) << what;
-  EXPECT_TRUE(equal_bits(std::get<3>(again), std::get<3>(first))) << what;
+  EXPECT_TRUE(same_bits(std::get<3>(again), std::get<3>(first))) << what;
 }
 
 template <class E> void expect_same_of_all_splits(E& e, int rows, std::uint64_t seed) {

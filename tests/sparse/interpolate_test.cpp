@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Features between sites: numbers by hand, weights by a plain loop over a map, gradients, bits across threads, errors.
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "plan_oracle.hpp"
 
 #include <sqs/sparse/interpolate.hpp>
 
-#include <cstring>
 #include <map>
 
 namespace interpolate_test {
@@ -32,10 +32,7 @@ template <int D> tensor<double, 2> points_at(const std::vector<std::array<double
   }
   return t;
 }
-template <class T> bool same_bits(const tensor<T, 2>& a, const tensor<T, 2>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 tensor<std::int32_t, 1> batches_of(idx n, int batches) {
   auto t = make_tensor<std::int32_t, 1>({n});
   for (idx i = 0; i < n; ++i) { t(i) = static_cast<std::int32_t>(i * 5 % batches); }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Norms of sparse rows: numbers by hand, plain sums in long double, gradients, running statistics, edges, threads.
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "weighted_sum.hpp"
 
 #include <sqs/sparse/normalization.hpp>
-
-#include <cstring>
 
 namespace normalization_test {
 
@@ -13,10 +12,7 @@ using namespace sqs;
 using namespace sqs::test;
 using testing::HasSubstr;
 
-template <class T, int R> bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 tensor<double, 1> numbers(const std::vector<double>& v) {
   auto t = make_tensor<double, 1>({static_cast<idx>(v.size())});
   std::copy(v.begin(), v.end(), t.data());

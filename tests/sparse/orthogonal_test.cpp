@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Orthogonal blocks: one search serves all planes, what they reach, the sum of branches, gradients, policies.
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "weighted_sum.hpp"
 
 #include <sqs/sparse/orthogonal.hpp>
 
-#include <cstring>
 #include <set>
 
 namespace orthogonal_test {
@@ -17,10 +17,7 @@ using sparse::in_sequence;
 using sparse::taps;
 using testing::HasSubstr;
 
-template <class T, int R> bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 sparse::sites<3> random_sites(cpu& e, idx n, idx side) {
   const auto s = random_stream::of(4);
   std::set<std::array<std::int32_t, 3>> cells;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pooling over neighbours that exist: numbers by hand, a map of coordinates, gradients, ties, bits across threads.
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "plan_oracle.hpp"
 
 #include <sqs/sparse/global_pooling.hpp>
 #include <sqs/sparse/plan_builder.hpp>
 
-#include <cstring>
 #include <map>
 
 namespace pooling_test {
@@ -25,10 +25,7 @@ template <int D> tensor<double, 2> column(const std::array<double, D>& values) {
   std::copy(values.begin(), values.end(), t.begin());
   return t;
 }
-template <class T> bool same_bits(const tensor<T, 2>& a, const tensor<T, 2>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 
 /// Kernel 3, stride 2, pad 1 on a line of 8: output o sees 2 o - 1, 2 o, 2 o + 1.
 struct line {

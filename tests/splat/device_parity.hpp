@@ -3,6 +3,7 @@
 // The rasterizer on a device against the one on the CPU, value by value: on the emulated device here, on a real one in
 // rasterizer_cuda_test.cpp.
 
+#include "../support/same_bits.hpp"
 #include "scenes.hpp"
 
 #include <sqs/splat/cuda/rasterize.hpp>
@@ -153,9 +154,7 @@ void expect_same(E& e, const scenes::inputs<T>& in, double image, double gradien
 template <class Rendering>
 void expect_same_bits(const Rendering& got, const Rendering& wanted, const std::string& what) {
   const auto same = [&](const auto& a, const auto& b, const char* name) {
-    EXPECT_TRUE(a.shape() == b.shape() &&
-                std::memcmp(a.data(), b.data(), sizeof(*a.data()) * static_cast<std::size_t>(a.size())) == 0)
-        << name << ": " << what;
+    EXPECT_TRUE(test::same_bits(a, b)) << name << ": " << what;
   };
   same(got.image, wanted.image, "image"), same(got.depth, wanted.depth, "depth");
   same(got.transmittance, wanted.transmittance, "transmittance");

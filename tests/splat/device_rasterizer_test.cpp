@@ -2,13 +2,12 @@
 // The device's rasterizer on the emulated device against the CPU's: the plain configuration, its edges and its errors.
 
 #include "../support/check.hpp"
+#include "../support/same_bits.hpp"
 #include "device_parity.hpp"
 
 #include <sqs/exec/emulated_gpu.hpp>
 
 #include <gmock/gmock.h>
-
-#include <cstring>
 
 namespace device_rasterizer_test {
 
@@ -17,9 +16,7 @@ using namespace sqs::test;
 
 constexpr splat::raster_config plain{};
 
-template <class T, int R> bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0;
-}
+using sqs::test::same_bits;
 template <class R> bool same_bits_in_all(const R& a, const R& b) {
   return same_bits(a.image, b.image) && same_bits(a.depth, b.depth) && same_bits(a.transmittance, b.transmittance) &&
          same_bits(a.means, b.means) && same_bits(a.scales, b.scales) && same_bits(a.rotations, b.rotations) &&

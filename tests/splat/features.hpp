@@ -4,6 +4,7 @@
 /// What the tests of the rasterizer's features share: comparison with the oracle, bits, gradients by name, rigs of every
 /// camera model.
 
+#include "../support/same_bits.hpp"
 #include "oracle.hpp"
 #include "scenes.hpp"
 
@@ -11,16 +12,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 namespace features {
 
 using namespace sqs;
 
-template <class T, int R> bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() &&
-         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
+using sqs::test::same_bits;
 template <class Tuple> bool same_bits_in_all(const Tuple& a, const Tuple& b) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) { return (same_bits(std::get<I>(a), std::get<I>(b)) && ...); }
   (std::make_index_sequence<std::tuple_size_v<Tuple>>{});

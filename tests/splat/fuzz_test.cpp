@@ -2,6 +2,8 @@
 // The rasterizer with what optimisers, files and users hand it on a bad day, through the public header alone: outputs and
 // gradients stay finite, what is not drawn changes nothing, the counts say what happened.
 
+#include "../support/same_bits.hpp"
+
 #include <sqs/core/random.hpp>
 #include <sqs/splat.hpp>
 
@@ -108,9 +110,7 @@ bool finite(const rendering& r) {
   }
   return true;
 }
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
-}
+using sqs::test::same_bits;
 bool same_bits(const rendering& a, const rendering& b) {
   const auto x = a.everything(), y = b.everything();
   for (std::size_t i = 0; i < x.size(); ++i) {

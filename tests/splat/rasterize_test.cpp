@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rasterizer by hand: known pixels, edges of its domain, misuse, repeatability.
 
+#include "../support/same_bits.hpp"
 #include "scenes.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <limits>
 
 namespace rasterize_test {
@@ -35,9 +35,7 @@ scenes::inputs<float> on_axis(const std::vector<float>& depths, float opacity = 
   in.rig = straight();
   return in;
 }
-template <class T, int R> bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
-  return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0;
-}
+using sqs::test::same_bits;
 template <class T, int R> bool finite(const tensor<T, R>& x) {
   return std::all_of(x.begin(), x.end(), [](T v) { return std::isfinite(v); });
 }

@@ -15,18 +15,15 @@ namespace sqs::splat {
 namespace detail {
 
 template <class T> bool all_finite(const T* p, idx n) {
-  // x - x is 0 for a finite number and NaN otherwise; a sum could overflow on its own.
+  // 0 x is 0 for a finite number and NaN otherwise; a sum could overflow on its own.
   using number = simd<T, native_lanes<T>>;
   number sums[4]{};
   idx i = 0;
   for (; i + 4 * number::size <= n; i += 4 * number::size) {
-    for (int k = 0; k < 4; ++k) {
-      const number x = number::load(p + i + k * number::size);
-      sums[k] += x - x;
-    }
+    for (int k = 0; k < 4; ++k) { sums[k] = fma(number::load(p + i + k * number::size), number(0), sums[k]); }
   }
   T sum = sum_of(sums[0] + sums[1] + (sums[2] + sums[3]));
-  for (; i < n; ++i) { sum += p[i] - p[i]; }
+  for (; i < n; ++i) { sum += p[i] * T(0); }
   return sum == T(0);
 }
 
@@ -50,6 +47,7 @@ template <class K, class T> struct candidate_search {
     const idx rejected = find_bad(begin, end, bad);
     int count[camera_rig<T>::capacity]{};
     for (idx first = begin; first < end; first += n) {
+      if (const idx later = first + projection_chunk; later + n <= g) { fetch_gaussians(s, later, n); }
       const int here = static_cast<int>(std::min<idx>(n, end - first));
       vec3<number> mean, scale;
       number opacity;
@@ -168,6 +166,7 @@ template <class K, bool Pinhole, class T> struct candidate_projector {
   SQS_FLATTEN projected_counts operator()(const std::int32_t* index, idx count) const {
     projected_counts sum;
     for (idx first = 0; first < count; first += n) {
+      if (first + 3 * n <= count) { fetch<true>(records + first + 2 * n, n); }
       const lanes g(s, index + first);
       write(g, flatten(g), index + first, static_cast<int>(std::min<idx>(n, count - first)), first, sum);
     }

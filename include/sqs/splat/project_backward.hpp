@@ -20,12 +20,19 @@ template <class T> struct scene_gradients {
 
 namespace detail {
 
-/// Sums over the records of a view: T_cam_ref's 12 numbers and the 12 intrinsics.
-template <class T> struct camera_gradient {
-  T pose[12]{}, intrinsics[12]{};
-  friend camera_gradient operator+(camera_gradient a, const camera_gradient& b) {
-    for (int i = 0; i < 12; ++i) { a.pose[i] += b.pose[i], a.intrinsics[i] += b.intrinsics[i]; }
-    return a;
+/// What records pass to their camera, lane by lane: T_cam_ref's 12 numbers, then the 12 intrinsics.
+template <class T> struct camera_sums {
+  static constexpr int count = 24;
+  using number = simd<T, native_lanes<T>>;
+  number sum[count]{};
+
+  void add(const projection_gradient<number>& d, typename number::mask drawn) {
+    for (int j = 0; j < 12; ++j) {
+      sum[j] += select(drawn, d.pose[j], number(0)), sum[12 + j] += select(drawn, d.intrinsics[j], number(0));
+    }
+  }
+  void store(T* out) const {
+    for (int j = 0; j < count; ++j) { out[j] = sum_of(sum[j]); }
   }
 };
 
@@ -40,7 +47,8 @@ template <raster_config Config, class T> struct project_backward_lanes {
   const view_constants<T>& v;
   lanes g;
   typename number::mask drawn;
-  T moment[plan::count < 16 ? plan::count : 16][n]; ///< transposed; of the channels only the first few are needed
+  static constexpr int kept = plan::count < 16 ? plan::count : 16; ///< of the channels only the first few are needed
+  T moment[kept][n];                                               ///< transposed
   projection_gradient<number> out;
 
   project_backward_lanes(const scene<T>& s, const view_constants<T>& view, const std::int32_t* index,
@@ -48,12 +56,21 @@ template <raster_config Config, class T> struct project_backward_lanes {
       : v(view),
         g(s, index) {
     T flag[n];
-    for (int l = 0; l < n; ++l) {
-      const bool on = ((real >> l) & 1u) != 0;
-      flag[l] = on ? T(1) : T(0);
-      for (int m = 0; m < plan::count && m < 16; ++m) { moment[m][l] = on ? moments[l][m] : T(0); }
-    }
+    for (int l = 0; l < n; ++l) { flag[l] = T((real >> l) & 1u); }
     drawn = number::load(flag) > number(0);
+    for (int first = 0; first < kept; first += 4) {
+      number column[4]{};
+      if (first + 4 <= kept) {
+        load_fours<T, n>([=](int l) { return moments[l] + first; }, column);
+      } else {
+        for (int m = first; m < kept; ++m) {
+          for (int l = 0; l < n; ++l) { column[m - first].v[l] = moments[l][m]; }
+        }
+      }
+      for (int m = first; m < kept && m < first + 4; ++m) {
+        select(drawn, column[m - first], number(0)).store(moment[m]);
+      }
+    }
     out = projection_backward<Config>(v, g.mean, g.scale, g.rotation, g.opacity, [&](int m) { return at(m); });
   }
   /// Lanes with a gradient: what was drawn and did not overflow on the way back. One absurd Gaussian must not become the
@@ -102,33 +119,41 @@ template <raster_config Config, class T> struct project_backward_lanes {
   }
 };
 
-} // namespace detail
-
-/// Backward pass of `project` and of the colours.
-///
-/// Shapes      `blend` of `blend_backward`; results as the tensors of the scene, and per view.
-/// Gradient    exact, but for the limits of the Jacobian's clamp, which count as constants; zero for what was not drawn
-///             and for Gaussians whose gradient overflows the scalar type (not where NaN or Inf came in: that is passed
-///             on). The extents only decide which pixels are looked at and have none.
-/// Execution   view by view, parallel over records: bitwise the same for any thread count.
-template <raster_config Config, class T>
-scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<T>& rig, const projection<T>& p,
-                                    const blend_gradients<T>& blend, const raster_options<T>& options = {}) {
+/// Adds what records pass back to the gradients of their Gaussians.
+template <raster_config Config, class T> struct records_backward {
   using k = raster_constants<Config, T>;
   using plan = moment_plan<Config>;
-  constexpr int n = native_lanes<T>, sh = k::sh_columns, first = k::sh_degree < 0 ? 0 : 3;
-  const idx count = s.count();
-  const auto view = make_view_constants<Config>(rig);
-  scene_gradients<T> d{zeros<T, 2>(e, {count, 3}),          zeros<T, 2>(e, {count, 3}),
-                       zeros<T, 2>(e, {count, 4}),          zeros<T, 1>(e, {count}),
-                       zeros<T, 2>(e, {count, k::columns}), zeros<T, 2>(e, {rig.size(), 12}),
-                       zeros<T, 2>(e, {rig.size(), 12})};
-  auto centres = options.centre_gradients, absolutes = options.centre_absgradients;
-  fill(e, centres.data(), centres.size(), T(0));
-  fill(e, absolutes.data(), absolutes.size(), T(0));
+  static constexpr int n = native_lanes<T>;
 
-  // Lanes [i, i + here) of view v; adds to their Gaussians, which no other record of the view shares.
-  const auto one_register = [&](idx v, idx i, int here, detail::camera_gradient<T>& sum) {
+  const scene<T>& s;
+  const std::array<view_constants<T>, camera_rig<T>::capacity>& views;
+  const projection<T>& p;
+  const blend_gradients<T>& blend;
+  scene_gradients<T>& d;
+  T *centres, *absolutes; ///< [V,G,2], raster_options::centre_gradients and centre_absgradients, or null
+
+  /// The first record of view v whose Gaussian is not before `gaussian`.
+  idx first_record(idx v, idx gaussian) const {
+    const auto* const records = p.records.data();
+    const auto view = static_cast<std::size_t>(v);
+    return std::partition_point(records + p.first[view], records + p.first[view + 1],
+                                [=](const auto& r) { return r.gaussian < gaussian; }) -
+           records;
+  }
+  /// Goes through the records of view v from record i to Gaussian `end`; returns the first one left.
+  idx operator()(idx v, idx i, idx end, camera_sums<T>& camera) const {
+    const idx last = p.first[static_cast<std::size_t>(v) + 1];
+    const auto* const records = p.records.data();
+    for (int here = n; here == n; i += here) {
+      here = 0;
+      while (here < n && i + here < last && records[i + here].gaussian < end) { ++here; }
+      if (here > 0) { one_register(v, i, here, camera); }
+    }
+    return i;
+  }
+
+private:
+  void one_register(idx v, idx i, int here, camera_sums<T>& camera) const {
     std::int32_t index[n];
     const T* moment[n];
     unsigned real = 0;
@@ -139,46 +164,90 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
       if (l < here && p.boxes.data()[r].visible()) { real |= 1u << l; }
     }
     if (real == 0) { return; }
-    detail::project_backward_lanes<Config, T> lanes(s, view[static_cast<std::size_t>(v)], index, moment, real);
+    project_backward_lanes<Config, T> lanes(s, views[static_cast<std::size_t>(v)], index, moment, real);
     if (blend.finite) { real &= lanes.sound(); }
     if constexpr (k::sh_degree >= 0) { lanes.colours_backward(s, index, real, d.colours.data()); }
     const auto& o = lanes.out;
-    for (int l = 0; l < here; ++l) {
-      if (((real >> l) & 1u) == 0) { continue; }
+    camera.add(o, lanes.drawn);
+    constexpr int first = k::sh_degree < 0 ? 0 : 3;
+    for (unsigned left = real; left != 0; left &= left - 1) { // no other record of the view has the same Gaussian
+      const int l = std::countr_zero(left);
       const idx g = index[l];
       T *dm = d.means.data() + 3 * g, *ds = d.scales.data() + 3 * g, *dq = d.rotations.data() + 4 * g;
       dm[0] += o.mean.x[l], dm[1] += o.mean.y[l], dm[2] += o.mean.z[l];
       ds[0] += o.scale.x[l], ds[1] += o.scale.y[l], ds[2] += o.scale.z[l];
       dq[0] += o.rotation.w[l], dq[1] += o.rotation.x[l], dq[2] += o.rotation.y[l], dq[3] += o.rotation.z[l];
       d.opacities.data()[g] += o.opacity[l];
-      T* const dc = d.colours.data() + g * k::columns + sh;
+      T* const dc = d.colours.data() + g * k::columns + k::sh_columns;
       for (int c = first; c < k::channels; ++c) { dc[c - first] += moment[l][plan::colours + c]; }
-      if (centres) { centres(v, g, 0) = o.centre_x[l], centres(v, g, 1) = o.centre_y[l]; }
+      const idx pair = 2 * (v * s.count() + g);
+      if (centres != nullptr) { centres[pair] = o.centre_x[l], centres[pair + 1] = o.centre_y[l]; }
       if constexpr (k::absgrad) {
-        if (absolutes) {
-          absolutes(v, g, 0) = moment[l][plan::absgrad], absolutes(v, g, 1) = moment[l][plan::absgrad + 1];
+        if (absolutes != nullptr) {
+          absolutes[pair] = moment[l][plan::absgrad], absolutes[pair + 1] = moment[l][plan::absgrad + 1];
         }
       }
     }
-    for (int j = 0; j < 12; ++j) {
-      sum.pose[j] += sum_of(select(lanes.drawn, o.pose[j], typename decltype(lanes)::number(0)));
-      sum.intrinsics[j] += sum_of(select(lanes.drawn, o.intrinsics[j], typename decltype(lanes)::number(0)));
+  }
+};
+
+/// Gaussians whose gradients are worked on at a time, for all views: in the second-level cache, and work for many threads.
+inline idx backward_chunk(idx gaussians) { return std::clamp<idx>(gaussians / 64, 128, 1024); }
+
+} // namespace detail
+
+/// Backward pass of `project` and of the colours.
+///
+/// Shapes      `blend` of `blend_backward`; results as the tensors of the scene, and per view.
+/// Gradient    exact, but for the limits of the Jacobian's clamp, which count as constants; zero for what was not drawn
+///             and for Gaussians whose gradient overflows the scalar type (not where NaN or Inf came in: that is passed
+///             on). The extents only decide which pixels are looked at and have none.
+/// Execution   parallel over chunks of Gaussians, each for all views: bitwise the same for any thread count.
+template <raster_config Config, class T>
+scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<T>& rig, const projection<T>& p,
+                                    const blend_gradients<T>& blend, const raster_options<T>& options = {}) {
+  using k = raster_constants<Config, T>;
+  using sums = detail::camera_sums<T>;
+  const idx count = s.count(), views = rig.size(), size = detail::backward_chunk(count),
+            chunks = (count + size - 1) / size;
+  const auto view = make_view_constants<Config>(rig);
+  auto centres = options.centre_gradients, absolutes = options.centre_absgradients;
+  fill(e, centres.data(), centres.size(), T(0));
+  fill(e, absolutes.data(), absolutes.size(), T(0));
+  scene_gradients<T> d{empty<T, 2>(e, {count, 3}), empty<T, 2>(e, {count, 3}),          empty<T, 2>(e, {count, 4}),
+                       empty<T, 1>(e, {count}),    empty<T, 2>(e, {count, k::columns}), empty<T, 2>(e, {views, 12}),
+                       empty<T, 2>(e, {views, 12})};
+  const detail::records_backward<Config, T> pass{
+      s, view, p, blend, d, centres ? centres.data() : nullptr, absolutes ? absolutes.data() : nullptr};
+  auto cameras = empty<T, 3>(e, {chunks, views, sums::count});
+  constexpr idx most_ranges = 256;
+  parallel_for(e, chunks, (chunks + most_ranges - 1) / most_ranges + (chunks == 0), [&](idx begin, idx end) {
+    std::array<idx, camera_rig<T>::capacity> next{}; // the next record of each view
+    for (idx v = 0; v < views; ++v) { next[static_cast<std::size_t>(v)] = pass.first_record(v, begin * size); }
+    for (idx c = begin; c < end; ++c) {
+      const idx first = c * size, last = std::min(first + size, count);
+      const auto clear = [&](auto& rows, idx columns) {
+        std::fill_n(rows.data() + first * columns, (last - first) * columns, T(0));
+      };
+      clear(d.means, 3), clear(d.scales, 3), clear(d.rotations, 4), clear(d.opacities, 1);
+      clear(d.colours, k::columns);
+      for (idx v = 0; v < views; ++v) {
+        sums camera;
+        idx& i = next[static_cast<std::size_t>(v)];
+        i = pass(v, i, last, camera);
+        camera.store(cameras.data() + (c * views + v) * sums::count);
+      }
     }
-  };
-  for (idx v = 0; v < rig.size(); ++v) {
-    const idx begin = p.first[static_cast<std::size_t>(v)], size = p.first[static_cast<std::size_t>(v) + 1] - begin;
-    const auto sum = reduce(
-        e, (size + n - 1) / n, 16, detail::camera_gradient<T>{},
-        [&](idx first_register, idx last_register) {
-          detail::camera_gradient<T> part;
-          for (idx r = first_register; r < last_register; ++r) {
-            one_register(v, begin + r * n, static_cast<int>(std::min<idx>(n, size - r * n)), part);
-          }
-          return part;
-        },
-        [](const auto& a, const auto& b) { return a + b; });
-    std::copy_n(sum.pose, 12, d.poses.data() + 12 * v);
-    std::copy_n(sum.intrinsics, 12, d.intrinsics.data() + 12 * v);
+  });
+  for (idx v = 0; v < views; ++v) {
+    double sum[sums::count]{};
+    for (idx c = 0; c < chunks; ++c) {
+      for (int j = 0; j < sums::count; ++j) { sum[j] += static_cast<double>(cameras(c, v, j)); }
+    }
+    for (int j = 0; j < 12; ++j) {
+      d.poses.data()[12 * v + j] = static_cast<T>(sum[j]),
+                              d.intrinsics.data()[12 * v + j] = static_cast<T>(sum[12 + j]);
+    }
   }
   return d;
 }

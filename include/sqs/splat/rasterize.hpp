@@ -178,7 +178,9 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     const std::size_t slots =
         bytes(summed, 4 + moment_plan<Config>::row * sizeof(T)) + bytes(grid.tiles(), 5 + k::channels * sizeof(T));
     const std::size_t moments = bytes(records * moment_plan<Config>::row, sizeof(T));
-    const std::size_t gradients = bytes(gaussians * (11 + k::columns), sizeof(T));
+    const idx chunks = gaussians / detail::backward_chunk(gaussians) + 1;
+    const std::size_t gradients =
+        bytes(gaussians * (11 + k::columns) + chunks * grid.count * detail::camera_sums<T>::count, sizeof(T));
     const std::size_t slack = std::size_t{1} << 16; // rounding of blocks, and per-view numbers
     return {images + projected + candidates + sorted + lists + slack, slots + moments + gradients + slack};
   }
