@@ -44,16 +44,16 @@ moire measured(const std::function<double(double, double)>& look, double step, d
   return {2 * std::hypot(cosine, sine) / mean, mean};
 }
 
-solid brick_wall() {
-  solid s;
+town::solid brick_wall() {
+  town::solid s;
   s.surface = look::facade, s.half = {30, 10, 3000}, s.paint = {0.4, 0.15, 0.1}, s.accent = {0.01, 0.01, 0.01};
   s.extra = {3, 3.2, 0}, s.grain = 77;
   return s;
 }
 
 TEST(town_texture, bricks_and_joints_do_not_alias) {
-  const solid wall = brick_wall();
-  solid slab;
+  const town::solid wall = brick_wall();
+  town::solid slab;
   slab.surface = look::plaza, slab.half = {1e6, 1e6, 1}, slab.paint = {0.3, 0.3, 0.3};
   slab.extra = {1e6, 1e6, 1};
   struct pattern {
