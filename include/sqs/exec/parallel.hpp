@@ -53,6 +53,7 @@ namespace detail {
 template <class Key, class Value> struct radix_sorter {
   static constexpr int most_digit_bits = 11;
   static constexpr idx most_chunks = 8;
+  static constexpr idx many = 1 << 17; ///< pairs that do not stay in the second-level cache
   using counts = std::array<std::uint32_t, 1 << most_digit_bits>;
   struct pairs {
     Key* key;
@@ -87,14 +88,23 @@ template <class Key, class Value> struct radix_sorter {
   }
   void move(const pairs& from, const pairs& to, int shift, int bits) {
     parallel_for(e, n, step(), [&](idx begin, idx end) {
-      move(count[static_cast<std::size_t>(begin / step())].data(), from, to, begin, end, shift, bits);
+      auto* const place = count[static_cast<std::size_t>(begin / step())].data();
+      n < many ? move<false>(place, from, to, begin, end, shift, bits)
+               : move<true>(place, from, to, begin, end, shift, bits);
     });
   }
+  /// `Far`: asks for the cache line behind the one that is written to, for writes wait for each other in order.
+  template <bool Far>
   static void move(std::uint32_t* place, const pairs& from, const pairs& to, idx begin, idx end, int shift, int bits) {
     for (idx i = begin; i < end; ++i) {
       const std::uint32_t target = place[digit(from.key[i], shift, bits)]++;
       to.key[target] = from.key[i];
       to.value[target] = from.value[i];
+      if constexpr (Far) {
+        constexpr idx line = 64;
+        __builtin_prefetch(to.key + target + line / idx{sizeof(Key)}, 1);
+        __builtin_prefetch(to.value + target + line / idx{sizeof(Value)}, 1);
+      }
     }
   }
 
@@ -141,7 +151,7 @@ template <class Key, class Value> struct radix_sorter {
       for (idx i = begin; i < end; ++i) { ++place[digit(from.key[i], shift, here)]; }
       std::uint32_t sum = static_cast<std::uint32_t>(begin);
       for (int d = 0; d < 1 << here; ++d) { sum += std::exchange(place[d], sum); }
-      move(place, from, to, begin, end, shift, here);
+      move<false>(place, from, to, begin, end, shift, here);
       std::swap(from, to);
     }
     if (from.key != wanted) { copy(from, to, begin, end); }
@@ -163,7 +173,7 @@ void radix_sort_pairs(cpu& e, Key* keys, Value* values, Key* scratch_keys, Value
   sorter s(e, n);
   const typename sorter::pairs given{keys, values}, scratch{scratch_keys, scratch_values};
   const int top = std::min(bits, sorter::most_digit_bits), low = bits - top;
-  if (n < 1 << 17 || s.find_places(keys, low, top) > n / 8) { return s.upwards(given, scratch, bits); }
+  if (n < sorter::many || s.find_places(keys, low, top) > n / 8) { return s.upwards(given, scratch, bits); }
   std::array<std::uint32_t, (1 << sorter::most_digit_bits) + 1> begin;
   std::copy_n(s.count[0].begin(), 1 << top, begin.begin());
   begin[std::size_t{1} << top] = static_cast<std::uint32_t>(n);

@@ -55,11 +55,14 @@ inline constexpr idx most_strips = 32; // of a view
 
 /// Appends records to the lists of neighbouring tiles.
 struct list_writer {
+  static constexpr idx line = 64 / idx{sizeof(std::int32_t)};
   std::int32_t* list;
   std::uint32_t nowhere; ///< a place of this writer's own in the list, for what is not to be written
 
-  /// list[cursor[i]++] = record for i < width; the first four without a branch.
+  /// list[cursor[i]++] = record for i < width; the first four without a branch. Every list has a cache line it is written
+  /// to, and asks for the next one long before: writes wait for each other in order.
   SQS_INLINE void append(std::uint32_t* cursor, idx width, std::int32_t record) {
+    for (idx i = 0; i < 4; ++i) { __builtin_prefetch(list + cursor[std::min(i, width - 1)] + line, 1); }
 #if defined(SQS_MASK_REGISTERS) && defined(__AVX512VL__)
     const auto real = static_cast<__mmask8>((1u << std::min<idx>(width, 4)) - 1);
     const __m128i at = _mm_maskz_loadu_epi32(real, cursor);
@@ -184,8 +187,9 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
   expects(total < (idx{1} << 32) - 65536, "sqs::splat::bin: ", total,
           " intersections in one band of tile rows; lower "
           "the number of Gaussians or set raster_config::radius_clip");
-  // Every strip has a number of its own at the end of the lists: where what is not to be written goes.
-  bins.order = empty<std::int32_t, 1>(e, {total + grid.count * parts});
+  // Every strip has a number of its own at the end of the lists: where what is not to be written goes. Behind them room
+  // for what is asked for ahead.
+  bins.order = empty<std::int32_t, 1>(e, {total + grid.count * parts + detail::list_writer::line});
   std::int32_t* const list = bins.order.data();
   each_strip([&](idx job, const detail::strip& s, const tile_grid::view& view) {
     detail::list_writer lists{list, static_cast<std::uint32_t>(total + job)};
