@@ -95,7 +95,6 @@ template <class T, int R> double worst(const tensor<T, R>& a, const std::vector<
   }
   return gap;
 }
-using sqs::test::same_bits;
 template <int R> double dot(const tensor<double, R>& a, const tensor<double, R>& b) {
   double sum = 0;
   for (idx i = 0; i < a.size(); ++i) { sum += a.data()[i] * b.data()[i]; }

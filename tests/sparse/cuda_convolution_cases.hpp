@@ -24,7 +24,6 @@ template <class T, int R> double relative_gap(const tensor<T, R>& a, const tenso
   }
   return gap / scale;
 }
-using sqs::test::same_bits;
 template <class T> inline constexpr double parity_bound = std::is_same_v<T, double> ? 1e-12 : 1e-5;
 template <class T, int R> tensor<T, R> numbers(extents<R> shape, std::uint64_t seed) {
   return persistent_copy<T>(random<R>(shape, seed));

@@ -193,7 +193,7 @@ template <class T, class E> auto device_rows_pass(E& e, const pass_inputs<T, dev
 template <class E, class... X> auto results_on_host(E& e, const std::tuple<X...>& results) {
   return std::apply([&](const auto&... x) { return std::tuple{to_host(e, x)...}; }, results);
 }
-template <class... X> bool equal_bits_of_all(const std::tuple<X...>& a, const std::tuple<X...>& b) {
+template <class... X> bool same_bits_of_all(const std::tuple<X...>& a, const std::tuple<X...>& b) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) { return (same_bits(std::get<I>(a), std::get<I>(b)) && ...); }
   (std::index_sequence_for<X...>{});
 }

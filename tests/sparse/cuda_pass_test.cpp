@@ -36,7 +36,7 @@ template <class Run> void expect_replays(Run&& run) {
     overwrite(e, in, some_inputs(i));
     spoil(e, captured);
     e.replay();
-    EXPECT_TRUE(equal_bits_of_all(results_on_host(e, captured), wanted)) << i;
+    EXPECT_TRUE(same_bits_of_all(results_on_host(e, captured), wanted)) << i;
   }
 }
 
@@ -77,8 +77,8 @@ TEST(cuda_pass, two_graphs_do_not_meet) {
     const bool first = j == b.graph.size() || (i < a.graph.size() && draw.bits(static_cast<idx>(i + j)) % 2 == 0);
     first ? a.graph[i++](a.gpu) : b.graph[j++](b.gpu);
   }
-  EXPECT_TRUE(equal_bits_of_all(results_on_host(a, x), alone_a));
-  EXPECT_TRUE(equal_bits_of_all(results_on_host(b, y), alone_b));
+  EXPECT_TRUE(same_bits_of_all(results_on_host(a, x), alone_a));
+  EXPECT_TRUE(same_bits_of_all(results_on_host(b, y), alone_b));
 }
 
 TEST(cuda_pass, what_a_capture_refuses_is_seen) {

@@ -33,7 +33,7 @@ template <class Run> void expect_replays(sqs::cuda& exec, sqs::cuda& other, Run&
     overwrite(exec, in, some_inputs(i));
     spoil(exec, captured);
     graph.replay(exec);
-    EXPECT_TRUE(equal_bits_of_all(results_on_host(exec, captured), wanted)) << i;
+    EXPECT_TRUE(same_bits_of_all(results_on_host(exec, captured), wanted)) << i;
   }
 }
 
@@ -71,8 +71,8 @@ TEST_F(two_stream_device, two_streams_do_not_meet) {
   for (int i = 0; i < 10; ++i) {
     const auto x = device_pass(exec, a, of_a);
     const auto y = device_pass(other, b, of_b);
-    EXPECT_TRUE(equal_bits_of_all(results_on_host(exec, x), alone_a)) << i;
-    EXPECT_TRUE(equal_bits_of_all(results_on_host(other, y), alone_b)) << i;
+    EXPECT_TRUE(same_bits_of_all(results_on_host(exec, x), alone_a)) << i;
+    EXPECT_TRUE(same_bits_of_all(results_on_host(other, y), alone_b)) << i;
   }
 }
 

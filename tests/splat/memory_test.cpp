@@ -127,6 +127,52 @@ TEST(memory, same_bits_for_any_bands) {
   }
 }
 
+/// The way back deals Gaussians out in chunks, which cannot show in what those that are seen get.
+TEST(memory, gradients_among_many_hidden_gaussians_are_the_same) {
+  constexpr idx apart = 20;
+  const auto few = scenes::random({.gaussians = 300, .seed = 92});
+  auto many = few;
+  const idx n = few.s.count() * apart;
+  const auto spread = [&](const tensor<double, 2>& x) {
+    auto out = make_tensor<double, 2>({n, x.extent(1)});
+    for (idx g = 0; g < n; ++g) { std::copy_n(&x(g / apart, 0), x.extent(1), &out(g, 0)); }
+    return out;
+  };
+  many.s = {spread(few.s.means), spread(few.s.scales), spread(few.s.rotations), make_tensor<double, 1>({n}),
+            spread(few.s.colours)};
+  for (idx g = 0; g < few.s.count(); ++g) { many.s.opacities(apart * g + 7) = few.s.opacities(g); }
+  cpu one{.threads = 1};
+  const splat::rasterizer<raster_config{}> op;
+  const auto gradients_of = [&](cpu& e, const scenes::inputs<double>& in) {
+    return backward_of(e, op,
+                       op.forward(e, in.s.means, in.s.scales, in.s.rotations, in.s.opacities, in.s.colours,
+                                  in.background, camera_poses(e, in.rig), camera_intrinsics(e, in.rig), in.rig));
+  };
+  const auto expected = gradients_of(one, few);
+  for (const int threads : {1, 2, 3}) {
+    cpu e{.threads = threads};
+    const auto got = gradients_of(e, many);
+    const auto expect_spread = [&](const auto& wide, const auto& narrow) {
+      const idx columns = narrow.size() / few.s.count();
+      for (idx i = 0; i < wide.size(); ++i) {
+        const idx g = i / columns;
+        const double wanted = g % apart == 7 ? narrow.data()[g / apart * columns + i % columns] : 0;
+        ASSERT_EQ(wide.data()[i], wanted) << "number " << i << ", " << threads << " threads";
+      }
+    };
+    expect_spread(std::get<0>(got), std::get<0>(expected)), expect_spread(std::get<1>(got), std::get<1>(expected));
+    expect_spread(std::get<2>(got), std::get<2>(expected)), expect_spread(std::get<3>(got), std::get<3>(expected));
+    expect_spread(std::get<4>(got), std::get<4>(expected));
+    EXPECT_TRUE(same_bits(std::get<5>(got), std::get<5>(expected)));
+    for (idx i = 0; i < 24; ++i) { // summed in other groups
+      EXPECT_NEAR(std::get<6>(got).data()[i], std::get<6>(expected).data()[i],
+                  1e-12 * (1 + std::abs(std::get<6>(expected).data()[i])));
+      EXPECT_NEAR(std::get<7>(got).data()[i], std::get<7>(expected).data()[i],
+                  1e-12 * (1 + std::abs(std::get<7>(expected).data()[i])));
+    }
+  }
+}
+
 TEST(memory, bands_keep_within_their_bytes) {
   auto x = make_scene(500, 400, 600, 0.7); // large Gaussians: long lists
   const auto peak = [&](std::size_t band_bytes) {

@@ -59,8 +59,8 @@ struct list_writer {
   std::int32_t* list;
   std::uint32_t nowhere; ///< a place of this writer's own in the list, for what is not to be written
 
-  /// list[cursor[i]++] = record for i < width; the first four without a branch. Every list has a cache line it is written
-  /// to, and asks for the next one long before: writes wait for each other in order.
+  /// list[cursor[i]++] = record for i < width, 1 or more; the first four without a branch. They also ask for the cache line
+  /// behind the one they write to, long before it is needed: writes wait for each other in order.
   SQS_INLINE void append(std::uint32_t* cursor, idx width, std::int32_t record) {
     for (idx i = 0; i < 4; ++i) { __builtin_prefetch(list + cursor[std::min(i, width - 1)] + line, 1); }
 #if defined(SQS_MASK_REGISTERS) && defined(__AVX512VL__)
@@ -198,6 +198,7 @@ tile_bins bin(cpu& e, const projection<T>& p, const tile_grid& grid, const depth
       const tile_box b = order.box.data()[i];
       const std::int32_t record = order.record.data()[i];
       const idx y1 = std::min<idx>(b.y1, s.end), width = b.x1 - b.x0;
+      if (width <= 0) { continue; }
       for (idx y = std::max<idx>(b.y0, s.begin); y < y1; ++y) {
         lists.append(first + y * view.tiles_x + b.x0, width, record);
       }

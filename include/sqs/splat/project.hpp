@@ -27,7 +27,7 @@ template <class T> bool all_finite(const T* p, idx n) {
   return sum == T(0);
 }
 
-/// Gaussians are projected in chunks of this many: what a chunk needs stays in the first-level cache.
+/// Gaussians are projected in chunks of this many: what a chunk needs stays in the second-level cache.
 inline constexpr idx projection_chunk = 1024, candidate_room = projection_chunk + 16;
 
 /// Finds which Gaussians of a chunk may be seen by which view.

@@ -220,8 +220,8 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
   const detail::records_backward<Config, T> pass{
       s, view, p, blend, d, centres ? centres.data() : nullptr, absolutes ? absolutes.data() : nullptr};
   auto cameras = empty<T, 3>(e, {chunks, views, sums::count});
-  constexpr idx most_ranges = 256;
-  parallel_for(e, chunks, (chunks + most_ranges - 1) / most_ranges + (chunks == 0), [&](idx begin, idx end) {
+  constexpr idx most_ranges = 32;
+  parallel_for(e, chunks, std::max<idx>(1, (chunks + most_ranges - 1) / most_ranges), [&](idx begin, idx end) {
     std::array<idx, camera_rig<T>::capacity> next{}; // the next record of each view
     for (idx v = 0; v < views; ++v) { next[static_cast<std::size_t>(v)] = pass.first_record(v, begin * size); }
     for (idx c = begin; c < end; ++c) {
