@@ -15,7 +15,8 @@
 //   l                pairs / (256 I)
 //   x_gaussian_major, x_scalar_tile
 //                    time of the same stages in gaussian_major.hpp and scalar_tile.hpp / time here. The least of three
-//                    runs (W3: two; the engine has more) in this process, whose images and gradients are compared with the engine's first
+//                    runs (W3: two; the engine has more) in this process, whose images and gradients are compared with the
+//                    engine's first
 //   peak_share       project: 200 flop per (view, Gaussian) per second / FMA peak
 //   ns_per_intersection  bin: depth sort and lists
 //   x_rgb            C:24: time / time with three channels

@@ -16,7 +16,6 @@ using namespace sqs::test;
 
 constexpr splat::raster_config plain{};
 
-using sqs::test::same_bits;
 template <class R> bool same_bits_in_all(const R& a, const R& b) {
   return same_bits(a.image, b.image) && same_bits(a.depth, b.depth) && same_bits(a.transmittance, b.transmittance) &&
          same_bits(a.means, b.means) && same_bits(a.scales, b.scales) && same_bits(a.rotations, b.rotations) &&

@@ -133,6 +133,7 @@ TEST(memory, gradients_among_many_hidden_gaussians_are_the_same) {
   const auto few = scenes::random({.gaussians = 300, .seed = 92});
   auto many = few;
   const idx n = few.s.count() * apart;
+  ASSERT_GT(n, splat::detail::backward_ranges * splat::detail::backward_chunk(n)) << "no two chunks share a range";
   const auto spread = [&](const tensor<double, 2>& x) {
     auto out = make_tensor<double, 2>({n, x.extent(1)});
     for (idx g = 0; g < n; ++g) { std::copy_n(&x(g / apart, 0), x.extent(1), &out(g, 0)); }

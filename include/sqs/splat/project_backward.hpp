@@ -193,6 +193,7 @@ private:
 
 /// Gaussians whose gradients are worked on at a time, for all views: in the second-level cache, and work for many threads.
 inline idx backward_chunk(idx gaussians) { return std::clamp<idx>(gaussians / 64, 128, 1024); }
+inline constexpr idx backward_ranges = 32; ///< of chunks, at most: what threads take at a time
 
 } // namespace detail
 
@@ -220,8 +221,8 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
   const detail::records_backward<Config, T> pass{
       s, view, p, blend, d, centres ? centres.data() : nullptr, absolutes ? absolutes.data() : nullptr};
   auto cameras = empty<T, 3>(e, {chunks, views, sums::count});
-  constexpr idx most_ranges = 32;
-  parallel_for(e, chunks, std::max<idx>(1, (chunks + most_ranges - 1) / most_ranges), [&](idx begin, idx end) {
+  const idx chunks_of_range = std::max<idx>(1, (chunks + detail::backward_ranges - 1) / detail::backward_ranges);
+  parallel_for(e, chunks, chunks_of_range, [&](idx begin, idx end) {
     std::array<idx, camera_rig<T>::capacity> next{}; // the next record of each view
     for (idx v = 0; v < views; ++v) { next[static_cast<std::size_t>(v)] = pass.first_record(v, begin * size); }
     for (idx c = begin; c < end; ++c) {
