@@ -23,6 +23,26 @@ TEST(quaternion, thirty_degrees_of_yaw) {
   for (int i = 0; i < 9; ++i) { EXPECT_NEAR(r.a[i], y.a[i], 1e-15); }
 }
 
+TEST(quaternion, of_any_length_is_the_normalised_one) {
+  // A third of a turn about (1,1,1): x goes to y, y to z, z to x. Exact, however long the quaternion.
+  for (const double length : {1.0, 1e-6, 1e6}) {
+    const auto r = rotation_matrix_of_any_length(quaternion<double>{length, length, length, length});
+    const double expected[9] = {0, 0, 1, 1, 0, 0, 0, 1, 0};
+    for (int i = 0; i < 9; ++i) { EXPECT_NEAR(r.a[i], expected[i], 1e-15); }
+  }
+  const auto draw = random_stream::of(3);
+  for (int trial = 0; trial < 200; ++trial) {
+    const double scale =
+        std::pow(10.0, draw.uniform(5 * trial, -14, 14)); // the shortest are below normalized()'s limit
+    const auto number = [&](int i) { return scale * draw.uniform(5 * trial + i, -1, 1); };
+    const quaternion<double> q{number(1), number(2), number(3), number(4)};
+    const auto r = rotation_matrix_of_any_length(q), n = rotation_matrix(normalized(q));
+    for (int i = 0; i < 9; ++i) { EXPECT_NEAR(r.a[i], n.a[i], 2e-15); }
+  }
+  const auto none = rotation_matrix_of_any_length(quaternion<float>{0, 0, 0, 0});
+  for (int i = 0; i < 9; ++i) { EXPECT_EQ(none.a[i], i % 4 == 0 ? 1.0f : 0.0f); }
+}
+
 TEST(quaternion, derivatives_match_differences) {
   const double raw[4] = {0.9, -0.4, 0.3, 0.7};
   mat3<double> weight;

@@ -389,10 +389,9 @@ template <class T, int N> simd<T, N> log2(simd<T, N> x) {
     const vector m = __builtin_bit_cast(vector, (bits & 0x7fffff) + low);
     // log m = 2 atanh(s).
     const vector s = (m - 1.0f) * reciprocal(simd<T, N>(m + 1.0f)).v, s2 = s * s;
-    vector p = 0.4342573889f * s2 + 0.5765844649f;
-    p = p * s2 + 0.9618007604f;
-    p = p * s2 + 2.885390073f;
-    return simd<T, N>(__builtin_convertvector(e, vector) + s * p);
+    const auto step = [&](const simd<T, N>& p, float c) { return fma(p, simd<T, N>(s2), simd<T, N>(c)); };
+    const auto p = step(step(step(0.4342573889f, 0.5765844649f), 0.9618007604f), 2.885390073f);
+    return fma(simd<T, N>(s), p, simd<T, N>(__builtin_convertvector(e, vector)));
   } else {
     simd<T, N> y;
     for (int i = 0; i < N; ++i) { y.v[i] = std::log2(x.v[i]); }

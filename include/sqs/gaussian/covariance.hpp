@@ -25,8 +25,7 @@ template <class T> struct scale_rotation_gradient {
 };
 
 namespace detail {
-template <covariance_convention Convention, class T> SQS_HD mat3<T> effective_rotation(quaternion<T> unit) {
-  const mat3<T> r = rotation_matrix(unit);
+template <covariance_convention Convention, class T> SQS_HD mat3<T> effective_rotation(const mat3<T>& r) {
   return Convention == covariance_convention::r_s2_rt ? r : transposed(r);
 }
 } // namespace detail
@@ -37,7 +36,7 @@ template <covariance_convention Convention, class T> SQS_HD mat3<T> effective_ro
 /// Gradient    `covariance_factor_backward`.
 template <covariance_convention Convention = covariance_convention::r_s2_rt, class T>
 SQS_HD mat3<T> covariance_factor(vec3<T> scale, quaternion<T> q) {
-  mat3<T> m = detail::effective_rotation<Convention>(normalized(q));
+  mat3<T> m = detail::effective_rotation<Convention>(rotation_matrix_of_any_length(q));
   for (int r = 0; r < 3; ++r) {
     m(r, 0) *= scale.x;
     m(r, 1) *= scale.y;
@@ -50,7 +49,7 @@ SQS_HD mat3<T> covariance_factor(vec3<T> scale, quaternion<T> q) {
 template <covariance_convention Convention = covariance_convention::r_s2_rt, class T>
 SQS_HD scale_rotation_gradient<T> covariance_factor_backward(vec3<T> scale, quaternion<T> q, const mat3<T>& d) {
   const quaternion<T> unit = normalized(q);
-  const mat3<T> r = detail::effective_rotation<Convention>(unit);
+  const mat3<T> r = detail::effective_rotation<Convention>(rotation_matrix(unit));
   scale_rotation_gradient<T> out;
   mat3<T> dr;
   for (int i = 0; i < 3; ++i) {

@@ -112,16 +112,17 @@ template <class R> struct clamped {
   mask_of<R> in_x, in_y; ///< where the clamp does not act
 };
 template <class T, class R> SQS_HD clamped<R> clamp_for(const camera_constants<T>& c, vec3<R> p) {
+  using std::max;
+  using std::min;
   const R w = R(1) / p.z, x = p.x * w, y = p.y * w;
   const R low_x(c.low_x), high_x(c.high_x), low_y(c.low_y), high_y(c.high_y);
-  const auto below_x = x<low_x, above_x = x> high_x, below_y = y<low_y, above_y = y> high_y;
   return {w,
           x,
           y,
-          select(below_x, low_x, select(above_x, high_x, x)),
-          select(below_y, low_y, select(above_y, high_y, y)),
-          !(below_x | above_x),
-          !(below_y | above_y)};
+          min(max(x, low_x), high_x),
+          min(max(y, low_y), high_y),
+          !((x < low_x) | (x > high_x)),
+          !((y < low_y) | (y > high_y))};
 }
 
 } // namespace detail

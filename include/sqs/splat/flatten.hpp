@@ -50,14 +50,16 @@ namespace detail {
 
 inline constexpr double ln2 = 0.69314718055994530942;
 
-/// First and past-the-last pixel of an axis whose centre lies in (low, high), as numbers.
-template <class R> SQS_HD void pixel_range(R low, R high, R pixels, R& first, R& last) {
+/// First and past-the-last pixel of an axis with its centre closer than `radius` to `centre`: whole numbers and a fraction
+/// without meaning.
+template <class R> SQS_HD void pixel_range(R centre, R radius, R pixels, R& first, R& last) {
   using std::max;
   using std::min;
   // Pixel j has its centre at j + 0.5. Clamped before any cast: extents may exceed every integer.
   // In this order NaN becomes a number too.
-  first = max(min(low + R(0.5), pixels), R(0));
-  last = max(min(high + R(0.5), pixels), R(0));
+  const R pixel = centre + R(0.5);
+  first = max(min(pixel - radius, pixels), R(0));
+  last = max(min(pixel + radius, pixels), R(0));
 }
 
 template <class R, class T> SQS_HD vec3<R> to_camera(const view_constants<T>& v, const vec3<R>& x) {
@@ -109,8 +111,8 @@ template <class K, bool Pinhole, class R> struct flat_gaussian {
     // det(N N^T) is the squared area of N's rows: a sum of squares, where xx yy - xy^2 would cancel for needles.
     const vec3<R> area = fused_cross(rows.u, rows.v);
     raw_det = fused_dot(area, area);
-    det = fma(R(K::low_pass), raw_xx + raw_yy, raw_det) + R(K::low_pass * K::low_pass);
     xx = raw_xx + R(K::low_pass), yy = raw_yy + R(K::low_pass);
+    det = fma(R(K::low_pass), xx + raw_yy, raw_det);
     rho = R(1);
     if constexpr (K::mip) {
       using std::max;
@@ -129,6 +131,7 @@ template <class K, bool Pinhole, class R> struct footprint {
   mask_of<R> sound;  ///< nothing overflowed
 
   SQS_HD footprint(const flat_gaussian<K, Pinhole, R>& f, const R& given_opacity) {
+    using std::fma;
     using std::log2;
     using std::max;
     using std::sqrt;
@@ -137,16 +140,18 @@ template <class K, bool Pinhole, class R> struct footprint {
     log2_opacity = log2(max(opacity, R(std::numeric_limits<T>::min())));
     // Standard deviations along the axes of the image, and how many of them it reaches.
     const R per_x = rsqrt(f.xx), per_y = rsqrt(f.yy), sigma_x = f.xx * per_x, sigma_y = f.yy * per_y;
-    const R reach = sqrt(max(T(2 * ln2) * (log2_opacity - K::log2_cut), R(0)));
+    const R reach = sqrt(max(fma(R(T(2 * ln2)), log2_opacity, R(T(-2 * ln2) * K::log2_cut)), R(0)));
     const R extent_x = reach * sigma_x, extent_y = reach * sigma_y;
     radius = max(extent_x, extent_y);
-    radius_x = T(1.0001) * extent_x + T(0.01), radius_y = T(1.0001) * extent_y + T(0.01);
+    radius_x = fma(R(T(1.0001)), extent_x, R(T(0.01))), radius_y = fma(R(T(1.0001)), extent_y, R(T(0.01)));
     constexpr T root_half_log2e = T(0.84932180028801904272);
     lx = root_half_log2e * (sigma_y * rsqrt(f.det)), ly = root_half_log2e * per_y;
-    k = -(f.xy * (per_y * per_y)), shear = -(f.xy * (per_x * per_x));
+    const R minus_xy = -f.xy;
+    k = minus_xy * (per_y * per_y), shear = minus_xy * (per_x * per_x);
     wanted = (f.p.z > R(K::near)) & (f.p.z < R(K::far)) & (opacity >= R(K::alpha_cut));
     if constexpr (!Pinhole) { wanted = wanted & f.point.valid; }
-    const R sum = f.point.u + f.point.v + lx + ly + k + shear + radius_x + radius_y;
+    // The radii and ly are finite where shear and k are, which hold the squares of what they are made of.
+    const R sum = (f.point.u + f.point.v) + (lx + (k + shear));
     sound = (sum - sum == R(0)) & (lx > R(0)) & (ly > R(0));
   }
   SQS_HD mask_of<R> drawn() const {

@@ -92,14 +92,16 @@ private:
     const vec3<number> p = to_camera(v, mean);
     const auto point = project_point<M>(v.camera, p);
     // |row of J|^2 times the largest variance bounds the variance along an image axis.
-    const number x2 = reach * (dot(point.du, point.du) * variance + K::low_pass);
-    const number y2 = reach * (dot(point.dv, point.dv) * variance + K::low_pass);
+    const number x2 = reach * fma(fused_dot(point.du, point.du), variance, number(K::low_pass));
+    const number y2 = reach * fma(fused_dot(point.dv, point.dv), variance, number(K::low_pass));
     const number half_x(v.width / 2), half_y(v.height / 2);
     const number outside_x = max(abs(point.u - half_x) - half_x, number(0)),
                  outside_y = max(abs(point.v - half_y) - half_y, number(0));
     // Not "inside": where numbers overflowed, the exact projection decides and counts.
-    return (p.z > number(K::near)) & (p.z < number(K::far)) & !(outside_x * outside_x > x2 * T(1.001) + T(0.01)) &
-           !(outside_y * outside_y > y2 * T(1.001) + T(0.01));
+    const auto beyond = [](const number& distance, const number& most2) {
+      return distance * distance > fma(most2, number(T(1.001)), number(T(0.01)));
+    };
+    return (p.z > number(K::near)) & (p.z < number(K::far)) & !beyond(outside_x, x2) & !beyond(outside_y, y2);
   }
   idx find_bad(idx begin, idx end, bool* bad) const {
     const idx columns = s.colours.extent(1), n_here = end - begin;
@@ -183,16 +185,17 @@ private:
     const flat_gaussian<K, Pinhole, number> f(v, g.mean, covariance_factor<K::convention>(g.scale, g.rotation));
     const footprint<K, Pinhole, number> at(f, g.opacity);
     number x0, x1, y0, y1;
-    pixel_range(f.point.u - at.radius_x, f.point.u + at.radius_x, number(v.width), x0, x1);
-    pixel_range(f.point.v - at.radius_y, f.point.v + at.radius_y, number(v.height), y0, y1);
-    // Whole pixels, then the tiles they lie in: exact, as the numbers are small.
-    const number low_x = truncated(x0), low_y = truncated(y0), high_x = truncated(x1), high_y = truncated(y1);
-    const auto visible = at.drawn() & (low_x < high_x) & (low_y < high_y);
+    pixel_range(f.point.u, at.radius_x, number(v.width), x0, x1);
+    pixel_range(f.point.v, at.radius_y, number(v.height), y0, y1);
+    // A whole number is larger than x0 where it is larger than x0 without its fraction.
+    const number past_x = truncated(x1), past_y = truncated(y1);
+    const auto visible = at.drawn() & (x0 < past_x) & (y0 < past_y);
+    // The tiles they lie in, to be written without their fraction: exact, as the numbers are small.
     const auto tile = [&](const number& pixels) { return select(visible, pixels / number(K::tile), number(0)); };
     const number up(K::tile - 1);
     return {{f.point.u, f.point.v, at.lx, at.k},
             {at.ly, at.log2_opacity, at.shear, f.p.z},
-            {tile(low_x), tile(low_y), tile(high_x + up), tile(high_y + up)},
+            {tile(x0), tile(y0), tile(past_x + up), tile(past_y + up)},
             at.radius,
             visible,
             at.wanted & !at.sound};

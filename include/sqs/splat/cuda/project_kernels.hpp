@@ -188,8 +188,8 @@ private:
     now.degenerate = at.wanted && !at.sound;
     if (!at.drawn()) { return now; }
     T x0, x1, y0, y1;
-    pixel_range(f.point.u - at.radius_x, f.point.u + at.radius_x, v.width, x0, x1);
-    pixel_range(f.point.v - at.radius_y, f.point.v + at.radius_y, v.height, y0, y1);
+    pixel_range(f.point.u, at.radius_x, v.width, x0, x1);
+    pixel_range(f.point.v, at.radius_y, v.height, y0, y1);
     const int low_x = static_cast<int>(x0), low_y = static_cast<int>(y0), high_x = static_cast<int>(x1),
               high_y = static_cast<int>(y1);
     if (low_x >= high_x || low_y >= high_y) { return now; }
