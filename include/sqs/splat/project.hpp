@@ -14,6 +14,14 @@ namespace sqs::splat {
 
 namespace detail {
 
+/// A configuration without what the projection does not look at: those that differ only there share its code.
+constexpr raster_config projection_config(raster_config c) {
+  constexpr raster_config usual;
+  c.cut_width = usual.cut_width, c.stop = usual.stop, c.rule = usual.rule;
+  c.depth = usual.depth, c.absgrad = usual.absgrad, c.layout = usual.layout;
+  return c;
+}
+
 template <class T> bool all_finite(const T* p, idx n) {
   // 0 x is 0 for a finite number and NaN otherwise; a sum could overflow on its own.
   using number = simd<T, native_lanes<T>>;
@@ -247,7 +255,7 @@ private:
 /// Source      Zwicker et al. 2002 (EWA); Kerbl et al. 2023.
 template <raster_config Config, class T>
 projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tensor<T, 2> radii = {}) {
-  using k = raster_constants<Config, T>;
+  using k = raster_constants<detail::projection_config(Config), T>;
   const idx g = s.count(), views = rig.size(), chunks = (g + detail::projection_chunk - 1) / detail::projection_chunk;
   const auto view = make_view_constants<Config>(rig);
   auto candidates = empty<std::int32_t, 1>(e, {views * chunks * detail::candidate_room});

@@ -20,6 +20,16 @@ template <class T> struct scene_gradients {
 
 namespace detail {
 
+/// A configuration without what the projection's way back does not look at: those that differ only there share its code.
+constexpr raster_config projection_backward_config(raster_config c) {
+  constexpr raster_config usual;
+  const bool depth = c.depth != no_depth, absgrad = c.absgrad;
+  c = projection_config(c);
+  c.near = usual.near, c.far = usual.far, c.radius_clip = usual.radius_clip;
+  c.depth = depth ? accumulated_depth : no_depth, c.absgrad = absgrad; // they decide which moments there are
+  return c;
+}
+
 /// What records pass to their camera, lane by lane: T_cam_ref's 12 numbers, then the 12 intrinsics.
 template <class T> struct camera_sums {
   static constexpr int count = 24;
@@ -218,7 +228,7 @@ scene_gradients<T> project_backward(cpu& e, const scene<T>& s, const camera_rig<
   scene_gradients<T> d{empty<T, 2>(e, {count, 3}), empty<T, 2>(e, {count, 3}),          empty<T, 2>(e, {count, 4}),
                        empty<T, 1>(e, {count}),    empty<T, 2>(e, {count, k::columns}), empty<T, 2>(e, {views, 12}),
                        empty<T, 2>(e, {views, 12})};
-  const detail::records_backward<Config, T> pass{
+  const detail::records_backward<detail::projection_backward_config(Config), T> pass{
       s, view, p, blend, d, centres ? centres.data() : nullptr, absolutes ? absolutes.data() : nullptr};
   auto cameras = empty<T, 3>(e, {chunks, views, sums::count});
   const idx chunks_of_range = std::max<idx>(1, (chunks + detail::backward_ranges - 1) / detail::backward_ranges);
