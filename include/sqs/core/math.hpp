@@ -152,7 +152,8 @@ template <class T> SQS_HD constexpr mat3<T> rotation_matrix(quaternion<T> q) {
   const T wx = q.w * x, wy = q.w * y, wz = q.w * z;
   return {{T(1) - (yy + zz), xy - wz, xz + wy, xy + wz, T(1) - (xx + zz), yz - wx, xz - wy, yz + wx, T(1) - (xx + yy)}};
 }
-/// The rotation matrix of a quaternion of any length: `rotation_matrix(normalized(q))` with fewer steps.
+/// The rotation matrix of a quaternion of any length: `rotation_matrix(normalized(q))` with fewer steps. Its gradient is
+/// `normalized_backward(q, rotation_matrix_backward(normalized(q), d))`.
 template <class T> SQS_HD mat3<T> rotation_matrix_of_any_length(quaternion<T> q) {
   using std::fma;
   using std::max;
