@@ -150,7 +150,7 @@ template <class K, bool Pinhole, class R> struct footprint {
     k = minus_xy * (per_y * per_y), shear = minus_xy * (per_x * per_x);
     wanted = (f.p.z > R(K::near)) & (f.p.z < R(K::far)) & (opacity >= R(K::alpha_cut));
     if constexpr (!Pinhole) { wanted = wanted & f.point.valid; }
-    // The radii and ly are finite where shear and k are, which hold the squares of what they are made of.
+    // The radii need no look: where xx or yy overflowed, det did too, and lx is not above zero.
     const R sum = (f.point.u + f.point.v) + (lx + (k + shear));
     sound = (sum - sum == R(0)) & (lx > R(0)) & (ly > R(0));
   }
