@@ -10,6 +10,7 @@
 #include <sqs/splat/contributors.hpp>
 #include <sqs/splat/flatten.hpp>
 #include <sqs/splat/lanes.hpp>
+#include <sqs/splat/look.hpp>
 #include <sqs/splat/project.hpp>
 #include <sqs/splat/project_backward.hpp>
 #include <sqs/splat/rasterize.hpp>

@@ -203,10 +203,11 @@ TEST(memory, takes_nothing_from_the_second_call_on) {
 }
 
 /// What `query_bytes` says against what a call takes, for a configuration and scalar.
-template <raster_config Config, class T> void expect_query(const scenes::inputs<T>& in, std::size_t band_bytes) {
+template <raster_config Config, class T>
+void expect_query(const scenes::inputs<T>& in, std::size_t band_bytes, int threads = 2) {
   const rasterizer<Config> op;
   const raster_options<T> options{.band_bytes = band_bytes};
-  cpu e{.threads = 2};
+  cpu e{.threads = threads};
   const auto forward = [&] {
     return op.forward(e, in.s.means, in.s.scales, in.s.rotations, in.s.opacities, in.s.colours, in.background, in.rig,
                       options);
@@ -246,6 +247,13 @@ TEST(memory, query_bytes_bounds_the_peak) {
 TEST(memory, query_bytes_bounds_the_peak_of_images_and_of_gaussians) {
   expect_query<raster_config{}>(scenes::in_scalar<float>(large(3, 100, 700, 900)), std::size_t{4} << 30);
   expect_query<raster_config{}>(scenes::in_scalar<float>(large(3, 60000, 60, 80)), std::size_t{4} << 30);
+}
+TEST(memory, query_bytes_bounds_the_peak_of_one_view) {
+  auto in = scenes::in_scalar<float>(large(3, 20000, 300, 400));
+  in.rig = {in.rig[0]};
+  in.background = in.background.rows(0, 1);
+  for (idx g = 0; g < 20000; g += 3) { in.s.means(g, 2) = -1; }
+  for (const int threads : {1, 2}) { expect_query<raster_config{}>(in, std::size_t{4} << 30, threads); }
 }
 TEST(memory, query_bytes_bounds_the_peak_of_channels_and_doubles) {
   constexpr raster_config config{.channels = 24, .tile = 8, .depth = inverse_depth | median_depth, .absgrad = true};

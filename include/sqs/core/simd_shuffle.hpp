@@ -24,6 +24,18 @@ int store_indices(simd_mask<T, N, Register> m, std::int32_t base, std::int32_t* 
   return n;
 }
 
+/// Writes the lanes that are set to out, in order. Up to N numbers past the last one may be overwritten.
+template <class T, int N, bool Register>
+SQS_INLINE void store_set(simd_mask<T, N, Register> m, const simd<T, N>& x, T* out) {
+#if defined(SQS_MASK_REGISTERS)
+  if constexpr (Register && N == 16) {
+    _mm512_storeu_ps(out, _mm512_maskz_compress_ps(m.v, x.v));
+    return;
+  }
+#endif
+  for (unsigned left = bits_of(m); left != 0; left &= left - 1) { *out++ = x[std::countr_zero(left)]; }
+}
+
 /// Writes base + i for every bit i < 16 that is set to out, in order; returns how many. Up to 16 numbers past the last one
 /// may be overwritten.
 inline int store_bits(unsigned bits, std::int32_t base, std::int32_t* out) {

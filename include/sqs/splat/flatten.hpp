@@ -87,23 +87,30 @@ template <class R> SQS_HD vec3<R> row_times(const vec3<R>& a, const mat3<R>& m) 
 /// The 2D covariance of a Gaussian and what forward and backward need of it.
 /// `Pinhole` knows what its Jacobian leaves zero; the other models share one piece of code, which is compiled once.
 template <class K, bool Pinhole, class R> struct flat_gaussian {
-  vec3<R> p;            ///< centre in the camera frame
-  image_point<R> point; ///< and in the image
-  image_rows<R> turned; ///< J W: how the image moves with the centre in ref
-  image_rows<R> rows;   ///< J W F with covariance = F F^T
+  vec3<R> p;              ///< centre in the camera frame
+  R u, v;                 ///< and in the image
+  mask_of<R> valid;       ///< see `image_point`
+  image_rows<R> jacobian; ///< J
+  image_rows<R> turned;   ///< J W: how the image moves with the centre in ref
+  image_rows<R> rows;     ///< J W F with covariance = F F^T
   R raw_det, det, xx, xy, yy;
   R rho; ///< antialias compensation of the opacity
 
-  template <class T> SQS_HD flat_gaussian(const view_constants<T>& v, const vec3<R>& mean, const mat3<R>& factor) {
+  template <class T> SQS_HD flat_gaussian(const view_constants<T>& view, const vec3<R>& p_cam, const mat3<R>& factor)
+      : p(p_cam) {
     using std::fma;
-    p = to_camera(v, mean);
-    const mat3<R> w = static_cast<mat3<R>>(v.rotation);
+    const mat3<R> w = static_cast<mat3<R>>(view.rotation);
+    const auto take = [&](const image_point<R>& at) {
+      u = at.u, v = at.v, valid = at.valid;
+      jacobian.u = at.du, jacobian.v = at.dv;
+    };
     if constexpr (Pinhole) {
-      point = project_point<camera_model::pinhole>(v.camera, p);
-      turned = times<camera_model::pinhole>(point, w);
+      const auto at = project_point<camera_model::pinhole>(view.camera, p);
+      take(at);
+      turned = times<camera_model::pinhole>(at, w);
     } else {
-      point = with_model(v.model, [&](auto model) { return project_point<decltype(model)::value>(v.camera, p); });
-      turned = {row_times(point.du, w), row_times(point.dv, w)};
+      take(with_model(view.model, [&](auto model) { return project_point<decltype(model)::value>(view.camera, p); }));
+      turned = {row_times(jacobian.u, w), row_times(jacobian.v, w)};
     }
     rows = {row_times(turned.u, factor), row_times(turned.v, factor)};
     const R raw_xx = fused_dot(rows.u, rows.u), raw_yy = fused_dot(rows.v, rows.v);
@@ -149,9 +156,9 @@ template <class K, bool Pinhole, class R> struct footprint {
     const R minus_xy = -f.xy;
     k = minus_xy * (per_y * per_y), shear = minus_xy * (per_x * per_x);
     wanted = (f.p.z > R(K::near)) & (f.p.z < R(K::far)) & (opacity >= R(K::alpha_cut));
-    if constexpr (!Pinhole) { wanted = wanted & f.point.valid; }
+    if constexpr (!Pinhole) { wanted = wanted & f.valid; }
     // The radii need no look: where xx or yy overflowed, det did too, and lx is not above zero.
-    const R sum = (f.point.u + f.point.v) + (lx + (k + shear));
+    const R sum = (f.u + f.v) + (lx + (k + shear));
     sound = (sum - sum == R(0)) & (lx > R(0)) & (ly > R(0));
   }
   SQS_HD mask_of<R> drawn() const {
@@ -186,7 +193,7 @@ SQS_HD projection_gradient<R> projection_backward(const view_constants<T>& v, co
   using plan = moment_plan<Config>;
   projection_gradient<R> out;
   const mat3<R> factor = covariance_factor<k::convention>(scale, rotation);
-  const flat_gaussian<k, false, R> f(v, mean, factor);
+  const flat_gaussian<k, false, R> f(v, to_camera(v, mean), factor);
   const R inverse = T(1) / f.det, a = f.yy * inverse, b = -(f.xy * inverse), c = f.xx * inverse;
   out.centre_x = a * moment(1) + b * moment(2), out.centre_y = b * moment(1) + c * moment(2);
   // dL/dCov2 = -Q V Q, V = [[va, vb], [vb, vc]].
@@ -217,7 +224,7 @@ SQS_HD projection_gradient<R> projection_backward(const view_constants<T>& v, co
     return m;
   };
   const vec3<R> d_turned_u = factor * du, d_turned_v = factor * dv;
-  const mat3<R> d_w = transposed_times({f.point.du, f.point.dv}, d_turned_u, d_turned_v);
+  const mat3<R> d_w = transposed_times(f.jacobian, d_turned_u, d_turned_v);
   vec3<R> d_p;
   const vec3<R> d_du = turned(v.rotation, d_turned_u), d_dv = turned(v.rotation, d_turned_v);
   with_model(v.model, [&](auto model) {

@@ -18,13 +18,28 @@ template <bool Write = false, class T> SQS_INLINE void fetch(const T* first, idx
   const char* const bytes = reinterpret_cast<const char*>(first);
   for (idx i = 0; i < count * idx{sizeof(T)}; i += line) { __builtin_prefetch(bytes + i, Write ? 1 : 0); }
 }
-/// For Gaussians that are read one after the other: hardware that follows one stream loses its way in five.
-template <class T> SQS_INLINE void fetch_gaussians(const scene<T>& s, idx first, idx count) {
-  const idx columns = s.colours.extent(1);
-  fetch(s.means.data() + 3 * first, 3 * count), fetch(s.scales.data() + 3 * first, 3 * count);
-  fetch(s.rotations.data() + 4 * first, 4 * count), fetch(s.opacities.data() + first, count);
-  fetch(s.colours.data() + columns * first, columns * count);
-}
+/// Asks for Gaussians that are read one after the other: hardware that follows one stream loses its way in five.
+template <class T> class gaussian_stream {
+  static constexpr idx n = native_lanes<T>;
+  const scene<T>& s_;
+  idx next_;
+
+public:
+  static constexpr idx distance = 128; ///< far enough for memory to answer, near enough for the first-level cache
+
+  /// For who is about to read Gaussian `first`.
+  gaussian_stream(const scene<T>& s, idx first) : s_(s), next_(first + distance) {}
+
+  /// Asks for the next register of them unless it lies at `limit` or beyond.
+  SQS_INLINE void next_before(idx limit) {
+    if (next_ >= limit || next_ + n > s_.count()) { return; }
+    const idx columns = s_.colours.extent(1);
+    fetch(s_.means.data() + 3 * next_, 3 * n), fetch(s_.scales.data() + 3 * next_, 3 * n);
+    fetch(s_.rotations.data() + 4 * next_, 4 * n), fetch(s_.opacities.data() + next_, n);
+    fetch(s_.colours.data() + columns * next_, columns * n);
+    next_ += n;
+  }
+};
 
 /// Are these `native_lanes` rows next to each other? `index` ascends; its last number may be repeated.
 template <class T> bool are_neighbours(const std::int32_t* index) {
@@ -52,6 +67,15 @@ SQS_INLINE vec3<simd<T, native_lanes<T>>> three_columns(const tensor<T, 2>& x, c
   return {c[0], c[1], c[2]};
 }
 
+/// The rotations of a register of Gaussians; lane l is row(l).
+template <class T, class Row>
+SQS_INLINE quaternion<simd<T, native_lanes<T>>> read_rotations(const scene<T>& s, Row row) {
+  const T* const rows = s.rotations.data();
+  simd<T, native_lanes<T>> q[4];
+  load_fours<T, native_lanes<T>>([=](int l) { return rows + 4 * idx{row(l)}; }, q);
+  return {q[0], q[1], q[2], q[3]};
+}
+
 /// A register of Gaussians. `index` ascends; its last number may be repeated.
 template <class T> struct gaussian_lanes {
   static constexpr int n = native_lanes<T>;
@@ -61,19 +85,16 @@ template <class T> struct gaussian_lanes {
   number opacity;
 
   SQS_INLINE gaussian_lanes(const scene<T>& s, const std::int32_t* index) {
-    const T* const quaternions = s.rotations.data();
-    number q[4];
     if (are_neighbours<T>(index)) {
       const idx first = index[0];
       mean = next_triples(s.means.data() + 3 * first), scale = next_triples(s.scales.data() + 3 * first);
-      load_fours<T, n>([=](int l) { return quaternions + 4 * (first + l); }, q);
+      rotation = read_rotations(s, [=](int l) { return first + l; });
       opacity = number::load(s.opacities.data() + first);
     } else {
       mean = three_columns<3>(s.means, index), scale = three_columns<3>(s.scales, index);
-      load_fours<T, n>([=](int l) { return quaternions + 4 * idx{index[l]}; }, q);
+      rotation = read_rotations(s, [=](int l) { return index[l]; });
       opacity = number::gather(s.opacities.data(), index, 1);
     }
-    rotation = {q[0], q[1], q[2], q[3]};
   }
 };
 

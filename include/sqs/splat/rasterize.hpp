@@ -167,7 +167,8 @@ template <raster_config Config = raster_config{}> struct rasterizer {
     const auto grid = make_tile_grid<Config>(rig);
     const auto bytes = [](idx count, std::size_t size) { return static_cast<std::size_t>(count) * size; };
     const std::size_t images = bytes(grid.pixels() * (k::channels + k::depths + 1), sizeof(T)) + bytes(grid.tiles(), 4);
-    const std::size_t projected = bytes(records, sizeof(projected_gaussian<T>) + sizeof(tile_box) + sizeof(T));
+    const idx room = grid.count == 1 ? std::max(gaussians, records) : records; // see `project`
+    const std::size_t projected = bytes(room, sizeof(projected_gaussian<T>) + sizeof(tile_box) + sizeof(T));
     const std::size_t candidates = bytes(grid.count * (gaussians + gaussians / 32 + 2048), 4);
     const std::size_t sorted = bytes(records, 2 * sizeof(T) + 2 * 4 + sizeof(tile_box));
     const std::size_t lists = std::min(bytes(intersections, bytes_per_intersection<T>), band_bytes) +

@@ -183,13 +183,14 @@ private:
     const loaded_gaussian<T> x(s, g);
     const T z = to_camera(v, x.mean).z;
     if (!(z > K::near && z < K::far)) { return now; }
-    const flat_gaussian<K, Pinhole, T> f(v, x.mean, covariance_factor<K::convention>(x.scale, x.rotation));
+    const flat_gaussian<K, Pinhole, T> f(v, to_camera(v, x.mean),
+                                         covariance_factor<K::convention>(x.scale, x.rotation));
     const footprint<K, Pinhole, T> at(f, x.opacity);
     now.degenerate = at.wanted && !at.sound;
     if (!at.drawn()) { return now; }
     T x0, x1, y0, y1;
-    pixel_range(f.point.u, at.radius_x, v.width, x0, x1);
-    pixel_range(f.point.v, at.radius_y, v.height, y0, y1);
+    pixel_range(f.u, at.radius_x, v.width, x0, x1);
+    pixel_range(f.v, at.radius_y, v.height, y0, y1);
     const int low_x = static_cast<int>(x0), low_y = static_cast<int>(y0), high_x = static_cast<int>(x1),
               high_y = static_cast<int>(y1);
     if (low_x >= high_x || low_y >= high_y) { return now; }
@@ -197,7 +198,7 @@ private:
     const auto past = [](int pixel) { return static_cast<std::uint16_t>((pixel + K::tile - 1) / K::tile); };
     const tile_box box{first(low_x), first(low_y), past(high_x), past(high_y)};
     projected_gaussian<T> r;
-    r.x = f.point.u, r.y = f.point.v, r.lx = at.lx, r.k = at.k, r.ly = at.ly, r.log2_opacity = at.log2_opacity;
+    r.x = f.u, r.y = f.v, r.lx = at.lx, r.k = at.k, r.ly = at.ly, r.log2_opacity = at.log2_opacity;
     r.shear = at.shear, r.depth = f.p.z, r.gaussian = static_cast<std::int32_t>(g);
     colour_of(v, x.mean, g, r.colour);
     out.records[i] = r, out.boxes[i] = box;
