@@ -28,8 +28,12 @@ int store_indices(simd_mask<T, N, Register> m, std::int32_t base, std::int32_t* 
 template <class T, int N, bool Register>
 SQS_INLINE void store_set(simd_mask<T, N, Register> m, const simd<T, N>& x, T* out) {
 #if defined(SQS_MASK_REGISTERS)
-  if constexpr (Register && N == 16) {
+  if constexpr (Register && N == 16 && sizeof(T) == 4) {
     _mm512_storeu_ps(out, _mm512_maskz_compress_ps(m.v, x.v));
+    return;
+  }
+  if constexpr (Register && N == 8 && sizeof(T) == 8) {
+    _mm512_storeu_pd(out, _mm512_maskz_compress_pd(m.v, x.v));
     return;
   }
 #endif

@@ -18,7 +18,7 @@ template <bool Write = false, class T> SQS_INLINE void fetch(const T* first, idx
   const char* const bytes = reinterpret_cast<const char*>(first);
   for (idx i = 0; i < count * idx{sizeof(T)}; i += line) { __builtin_prefetch(bytes + i, Write ? 1 : 0); }
 }
-/// Asks for Gaussians that are read one after the other: hardware that follows one stream loses its way in five.
+/// Asks for Gaussians that are read one after the other: the hardware, which follows one stream, cannot follow five.
 template <class T> class gaussian_stream {
   static constexpr idx n = native_lanes<T>;
   const scene<T>& s_;
@@ -27,7 +27,7 @@ template <class T> class gaussian_stream {
 public:
   static constexpr idx distance = 128; ///< far enough for memory to answer, near enough for the first-level cache
 
-  /// For who is about to read Gaussian `first`.
+  /// For a reader about to start at Gaussian `first`.
   gaussian_stream(const scene<T>& s, idx first) : s_(s), next_(first + distance) {}
 
   /// Asks for the next register of them unless it lies at `limit` or beyond.

@@ -5,12 +5,16 @@
 
 #include <sqs/splat/lanes.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 namespace sqs::splat::detail {
 
-/// Appends what is needed to read the last register of a list whole: its last number again.
-template <class T> void pad(std::int32_t* list, idx count) {
+/// Repeats the last number of a list, so that its last register can be read whole.
+template <class T, class Number> void pad(Number* list, idx count) {
   if (count > 0) { std::fill_n(list + count, native_lanes<T>, list[count - 1]); }
 }
 
@@ -33,18 +37,32 @@ public:
   bool passed() const { return sum_of(a_ + b_ + c_) == T(0); }
 };
 
+/// How much the look's bounds are widened for rounding: squared lengths by a factor, and squared pixels. (There is half a
+/// pixel more: bounds are compared with the distance to the border, and what is drawn reaches the middle of a pixel.)
+template <class T> struct look_slack { static constexpr T factor = T(1.001), pixels2 = T(0.01); };
+
 /// A pinhole camera's image for the look, which multiplies by z where projecting divides.
 template <class T> struct pinhole_bounds {
-  /// An axis of the image: its half, the principal point from its middle, and the most that |row of J|^2 z^2 is.
+  /// An axis of the image, from its middle: half its pixels and the principal point; upper bounds of |row of J|^2 z^2 for
+  /// centres before the first pixel and past the last; squared pixels of slack.
   struct axis {
-    T focal, half, shift, spread;
+    T focal, half, shift, before, past, pixels2;
   } x, y;
 
   explicit pinhole_bounds(const view_constants<T>& v) {
     const auto& c = v.camera;
     const auto along = [](T focal, T centre, T pixels, T low, T high) {
-      const T steepest = std::max(std::abs(low), std::abs(high)); // J is taken inside these limits
-      return axis{focal, pixels / 2, centre - pixels / 2, focal * focal * (1 + steepest * steepest)};
+      if (focal < 0) { std::swap(low, high); }
+      // J is taken between an edge and the limit beyond it.
+      const auto bound = [=](T limit, T edge) {
+        const T steepest = std::max(std::abs(limit), std::abs((edge - centre) / focal));
+        return focal * focal * (1 + steepest * steepest);
+      };
+      const T half = pixels / 2, shift = centre - half;
+      // The projection rounds the position on its own, by a few bits of the largest number in it.
+      const T rounding = 4 * std::numeric_limits<T>::epsilon() * (std::abs(shift) + half);
+      return axis{
+          focal, half, shift, bound(low, T(0)), bound(high, pixels), look_slack<T>::pixels2 + rounding * rounding};
     };
     x = along(c.fx, c.cx, v.width, c.low_x, c.high_x), y = along(c.fy, c.cy, v.height, c.low_y, c.high_y);
   }
@@ -52,12 +70,15 @@ template <class T> struct pinhole_bounds {
 };
 
 /// Candidates of one view that wait to be projected, with what the look has read and computed of them.
+///
+/// Their index is written by `candidate_search`, the rest by `keep`; then `count` is raised.
 template <class T> class waiting_candidates {
   static constexpr idx n = native_lanes<T>;
   using number = simd<T, n>;
 
 public:
-  static constexpr idx most = 192; ///< that may be added at once
+  static constexpr idx most = 192; ///< Gaussians looked at between two `drop`s
+  static_assert(most % n == 0);
   std::int32_t index[most + 3 * n];
   idx count = 0;
 
@@ -69,9 +90,15 @@ public:
   SQS_INLINE vec3<number> p(idx at) const { return {read(0, at), read(1, at), read(2, at)}; }
   SQS_INLINE vec3<number> scale(idx at) const { return {read(3, at), read(4, at), read(5, at)}; }
   SQS_INLINE number opacity(idx at) const { return read(6, at); }
-  /// Forgets the first `done`; fewer than a register remain.
+  /// Makes the last register whole.
+  void pad_last() {
+    pad<T>(index, count);
+    for (auto& row : numbers_) { pad<T>(row, count); }
+  }
+  /// Forgets the first `done`; the rest must be fewer than a register.
   void drop(idx done) {
     count -= done;
+    SQS_ASSERT(count < n);
     if (done == 0) { return; }
     std::copy_n(index + done, count, index);
     for (auto& row : numbers_) { number::load(row + done).store(row); }
@@ -99,13 +126,13 @@ public:
     for (idx v = 0; v < count; ++v) { pinhole_[static_cast<std::size_t>(v)] = pinhole_bounds<T>(views[v]); }
   }
 
-  /// Writes those of begin .. end-1 that view v may see to lists + v step, in order, and adds their number to found[v],
-  /// which was zero. Up to `native_lanes` numbers past the last may be overwritten. Returns how many are rejected for NaN
-  /// or Inf. With `waiting`, which takes those of the only view, writes what it knows of them there, too.
+  /// Writes those of begin .. end-1 that view v may see to lists + v step, in order, and sets found[v], which must be
+  /// zero, to their number. Up to `native_lanes` numbers past the last may be overwritten. Returns how many are rejected for
+  /// NaN or Inf. With `waiting`, which takes those of the only view, keeps what it has read and computed of them there.
   idx operator()(idx begin, idx end, gaussian_stream<T>& ahead, std::int32_t* lists, idx step, int* found,
                  waiting_candidates<T>* waiting = nullptr) const {
     idx rejected = 0;
-    for (const bool one_by_one : {false, true}) {
+    for (const bool one_by_one : {false, true}) { // if anything was not finite, all is done again with care
       finite_check<T> finite;
       for (idx first = begin; first < end; first += n) {
         ahead.next_before(first + gaussian_stream<T>::distance + n);
@@ -114,8 +141,8 @@ public:
         const auto drawn = opacity >= number(K::alpha_cut);
         if (!any(drawn)) { continue; }
         const number variance = max(scale.x * scale.x, max(scale.y * scale.y, scale.z * scale.z));
-        // Squared half extent in standard deviations, a little too large.
-        const number reach = T(slack * 2 * ln2) * (log2_above(opacity) - K::log2_cut) + T(1e-3);
+        // Squared half extent in standard deviations, a little too large; with the slack.
+        const number reach = look_slack<T>::factor * T(2 * ln2) * (log2_above(opacity) - K::log2_cut) + T(1e-3);
         for (idx v = 0; v < view_count_; ++v) {
           const auto p = to_camera(views_[v], mean);
           const auto hits = drawn & may_be_seen(v, p, variance, reach);
@@ -173,16 +200,17 @@ private:
                            ? near_pinhole_image(pinhole_[static_cast<std::size_t>(v)], p, variance, reach)
                            : near_image(view, p, variance, reach));
   }
-  // "Not beyond", here and below: where numbers overflowed, the exact projection decides and counts.
-  // |row of J|^2 times the largest variance bounds the variance along an image axis.
+  // |row of J|^2 times the largest variance bounds the variance along an image axis. Written as "not larger", so that NaN,
+  // and Inf against Inf, count as near: then the exact projection decides.
   SQS_INLINE static typename number::mask near_pinhole_image(const pinhole_bounds<T>& image, const vec3<number>& p,
                                                              const number& variance, const number& reach) {
     const number spread = reach * variance;
-    const number least = fma(reach, number(K::low_pass), number(T(slack_pixels))) * (p.z * p.z);
+    const number low_pass = reach * number(K::low_pass), z2 = p.z * p.z;
     const auto within = [&](const typename pinhole_bounds<T>::axis& a, const number& x) {
       const number from_middle = fma(number(a.focal), x, number(a.shift) * p.z);
       const number outside = max(fma(-p.z, number(a.half), abs(from_middle)), number(0));
-      return !(outside * outside > fma(spread, number(a.spread), least));
+      const number steepness = select(from_middle < number(0), number(a.before), number(a.past));
+      return !(outside * outside > fma(spread, steepness, (low_pass + number(a.pixels2)) * z2));
     };
     return within(image.x, p.x) & within(image.y, p.y);
   }
@@ -193,12 +221,11 @@ private:
       const auto within = [&](const number& at, const vec3<number>& row, T pixels) {
         const number half(pixels / 2), outside = max(abs(at - half) - half, number(0));
         const number most2 = fma(fused_dot(row, row), variance, number(K::low_pass));
-        return !(outside * outside > fma(reach, most2, number(T(slack_pixels))));
+        return !(outside * outside > fma(reach, most2, number(look_slack<T>::pixels2)));
       };
       return within(point.u, point.du, v.width) & within(point.v, point.dv, v.height);
     });
   }
-  static constexpr double slack = 1.001, slack_pixels = 0.01; ///< for rounding: a factor, and squared pixels
 };
 
 } // namespace sqs::splat::detail

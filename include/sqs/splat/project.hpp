@@ -67,7 +67,7 @@ template <class K, bool Pinhole, class T> struct candidate_projector {
   T *depths, *radii;
 
   /// What `waiting` knows is not read again; asks `ahead` for as many Gaussians as it projects, but for none from `limit`
-  /// on. Both may be null.
+  /// on. `waiting` and `ahead` may be null.
   SQS_FLATTEN projected_counts operator()(const std::int32_t* index, idx count, const waiting_candidates<T>* waiting,
                                           gaussian_stream<T>* ahead, idx limit) const {
     projected_counts sum;
@@ -205,7 +205,7 @@ projection<T> project_in_one_pass(cpu& e, const scene<T>& s, const view_constant
     int found = 0;
     out.counts.rejected += search(begin, end, ahead, waiting.index + waiting.count, 0, &found, &waiting);
     waiting.count += found;
-    if (end == g) { pad<T>(waiting.index, waiting.count); }
+    if (end == g) { waiting.pad_last(); }
     const idx now = end == g ? waiting.count : waiting.count / native_lanes<T> * native_lanes<T>; // whole registers
     const auto more =
         project_candidates<K>(s, view, waiting.index, now, out, total, radii, &waiting, &ahead, end + waiting.most);
@@ -286,7 +286,7 @@ projection<T> project_in_two_passes(cpu& e, const scene<T>& s, const view_consta
 ///             filled if it has storage.
 /// Execution   parallel over chunks of Gaussians; the same for any thread count. Memory from the executor's pool; for
 ///             one view on one thread the records have room for all G.
-/// Cost        O(V G), about 40 flop for each pair and 200 more for those seen.
+/// Cost        O(V G), about 30 flop for each pair and 200 more for those seen.
 /// Source      Zwicker et al. 2002 (EWA); Kerbl et al. 2023.
 template <raster_config Config, class T>
 projection<T> project(cpu& e, const scene<T>& s, const camera_rig<T>& rig, tensor<T, 2> radii = {}) {

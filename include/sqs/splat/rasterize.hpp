@@ -157,7 +157,8 @@ template <raster_config Config = raster_config{}> struct rasterizer {
   }
 
   /// Memory for M records (`counts.visible` and a few) and I intersections; see `raster_counts`. A row of tiles
-  /// that alone needs more than `band_bytes` takes more.
+  /// that alone needs more than `band_bytes` takes more. For one view, of the records of all Gaussians, which one thread
+  /// takes; several take less.
   template <class T> static raster_memory query_bytes(const camera_rig<T>& rig, idx gaussians, idx records,
                                                       idx intersections,
                                                       std::size_t band_bytes = raster_options<T>{}.band_bytes) {

@@ -39,8 +39,10 @@ struct tile_box {
 
 /// What happened to the Gaussians of a call.
 struct raster_counts {
-  idx rejected = 0;      ///< Gaussians with NaN or Inf in any parameter: drawn nowhere, gradient zero
-  idx degenerate = 0;    ///< (view, Gaussian) pairs whose finite parameters overflowed the scalar type: not drawn
+  idx rejected = 0; ///< Gaussians with NaN or Inf in any parameter: drawn nowhere, gradient zero
+  /// (view, Gaussian) pairs whose finite parameters overflowed the scalar type: not drawn. Only of pairs that are not
+  /// already known to lie outside the image.
+  idx degenerate = 0;
   idx visible = 0;       ///< (view, Gaussian) pairs drawn
   idx intersections = 0; ///< (tile, Gaussian) pairs
   idx undrawn = 0;       ///< of them, those there was no room for: on a device, see `raster_options::capacity`

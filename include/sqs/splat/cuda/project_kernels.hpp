@@ -181,10 +181,9 @@ private:
   template <bool Pinhole> SQS_DEVICE state one(const view_constants<T>& v, idx g, idx i) const {
     state now;
     const loaded_gaussian<T> x(s, g);
-    const T z = to_camera(v, x.mean).z;
-    if (!(z > K::near && z < K::far)) { return now; }
-    const flat_gaussian<K, Pinhole, T> f(v, to_camera(v, x.mean),
-                                         covariance_factor<K::convention>(x.scale, x.rotation));
+    const vec3<T> p = to_camera(v, x.mean);
+    if (!(p.z > K::near && p.z < K::far)) { return now; }
+    const flat_gaussian<K, Pinhole, T> f(v, p, covariance_factor<K::convention>(x.scale, x.rotation));
     const footprint<K, Pinhole, T> at(f, x.opacity);
     now.degenerate = at.wanted && !at.sound;
     if (!at.drawn()) { return now; }
