@@ -110,10 +110,10 @@ template <class K, class T> struct backward_tile {
   }
   /// Replays the batch of those chosen; writes their sums, `sums` numbers each, and up to fifteen numbers after the last.
   void add(batch_type& batch, T* total) {
-    fetch_next_rows();
     batch.place();
     for (int first = 0; first < batch.count; first += together) {
       const int count = std::min(together, batch.count - first);
+      fetch_next_rows();
       list_pairs(first, count);
       find_alphas(batch, count);
       for (int i = 0; i < count; ++i) {
@@ -130,7 +130,8 @@ template <class K, class T> struct backward_tile {
     }
   }
 
-  /// Names the tile whose pixels will be read next: they are fetched a few rows with every batch, while it is replayed.
+  /// Names the tile whose pixels will be read next: they are fetched a few rows with every batch, while it is replayed,
+  /// into the second-level cache, as the first is full of cells.
   void expect(const tile_place& at, const tile_grid& grid, const blended<T>& out, const image_gradients<T>& d) {
     const auto& view = grid[at.view];
     const idx first = view.first_pixel + idx{at.y0} * view.width + at.x0;
@@ -147,10 +148,10 @@ private:
 
   void fetch_next_rows() {
     constexpr int step = 64 / int{sizeof(T)};
-    for (int rows = 0; rows < 4 && next_rows > 0; ++rows, --next_rows) {
+    for (int rows = 0; rows < together / 4 && next_rows > 0; ++rows, --next_rows) {
       for (int a = 0; a < 4; ++a) {
         const int channels = a < 2 ? K::channels : 1;
-        for (int i = 0; i < edge * channels; i += step) { __builtin_prefetch(next[a] + i); }
+        for (int i = 0; i < edge * channels; i += step) { __builtin_prefetch(next[a] + i, 0, 2); }
         next[a] += next_width * channels;
       }
     }
@@ -277,10 +278,10 @@ private:
     for (int c = 0; c < Channels; ++c) { f[c] = number(features[first + c]); }
     for (int p = first_pair[i], j = 0; p < first_pair[i + 1]; ++p, ++j) {
       const cell* d = cells[pair_cell[p]].d_feature.begin() + first;
-      cell even = first == 0 ? cell(0) : along[j], odd(0); // two sums, for the latency
+      cell part[4] = {first == 0 ? cell(0) : along[j], cell(0), cell(0), cell(0)}; // four sums, for the latency
       SQS_UNROLL
-      for (int c = 0; c < Channels; ++c) { (c % 2 == 0 ? even : odd) = fma(d[c], cell(f[c]), c % 2 == 0 ? even : odd); }
-      along[j] = even + odd;
+      for (int c = 0; c < Channels; ++c) { part[c % 4] = fma(d[c], cell(f[c]), part[c % 4]); }
+      along[j] = (part[0] + part[1]) + (part[2] + part[3]);
     }
   }
   /// d(features) = weight * dImage, summed over the cells of a Gaussian.
